@@ -1,0 +1,103 @@
+"""One TCP or TLS connection for MicroPython's asyncio: reader and writer in one.
+
+The functions with a `yield` are awaited like coroutines. Only OSError leaves them. With TLS the
+handshake happens in the first write, drain or read, and so does its failure.
+"""
+
+import asyncio
+import errno
+import socket
+
+
+class Stream:
+    """Around a connected socket; `raw` is the same socket below TLS, which a failed handshake leaves open."""
+
+    def __init__(self, sock, raw):
+        self._sock = sock
+        self._raw = raw
+        self._unsent = []
+
+    def readinto(self, buf):
+        """Wait for bytes; how many there were, 0 when the peer has closed."""
+        while True:
+            yield asyncio.core._io_queue.queue_read(self._sock)
+            count = _named(self._sock.readinto, buf)
+            if count is not None:  # None: a TLS record that is not complete yet
+                return count
+
+    def write(self, buf):
+        """Send what the socket takes now and copy the rest for `drain`."""
+        count = 0 if self._unsent else _named(self._sock.write, buf) or 0
+        if count < len(buf):
+            self._unsent.append(bytes(memoryview(buf)[count:]))
+
+    def drain(self):
+        """Wait until everything written is with the socket."""
+        yield from asyncio.core.sleep_ms(0)  # always once, or writing in a loop starves the other tasks
+        while self._unsent:
+            yield asyncio.core._io_queue.queue_write(self._sock)
+            part = self._unsent[0]  # never joined with the next: mbedTLS wants a retry with the same length
+            count = _named(self._sock.write, part) or 0
+            if count < len(part):
+                self._unsent[0] = part[count:]
+            else:
+                self._unsent.pop(0)
+
+    def close(self):
+        self._sock.close()
+        self._raw.close()
+
+    def wait_closed(self):
+        yield from asyncio.core.sleep_ms(0)
+
+
+def _named(call, buf):
+    try:
+        return call(buf)
+    except ValueError as error:  # what MicroPython raises for a certificate
+        from certs import named
+
+        raise named(error)
+
+
+def resolve(host, port):
+    """The addresses of a host. Blocks, up to 12 s on an ESP32 whose name server is dead."""
+    return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+
+
+async def connect(addresses, host, tls):
+    """A Stream to the first of `addresses` that answers. Raises OSError; no deadline of its own."""
+    wrap = None
+    if tls is not None:
+        from certs import context
+
+        wrap = context(tls).wrap_socket
+        host = tls.get("server_name") or host
+        if not host:
+            raise OSError("TLS needs mqtt.tls.server_name")
+    error = OSError(errno.EHOSTUNREACH)
+    for family, kind, protocol, _, address in addresses:
+        raw = socket.socket(family, kind, protocol)
+        try:
+            await _connected(raw, address)
+            sock = wrap(raw, server_hostname=host, do_handshake_on_connect=False) if wrap else raw
+            sock.setblocking(False)
+            return Stream(sock, raw)
+        except BaseException as failure:  # cancelled, too: the socket is ours until it is in a Stream
+            raw.close()
+            if not isinstance(failure, OSError):
+                raise
+            error = failure
+    raise error
+
+
+def _connected(sock, address):
+    sock.setblocking(False)
+    try:
+        sock.connect(address)
+    except OSError as error:
+        if error.args[0] != errno.EINPROGRESS:
+            raise
+    yield asyncio.core._io_queue.queue_write(sock)
+    sock.send(b"")  # a refused connection shows here instead of at the first packet
+    sock.setsockopt(6, 1, 1)  # TCP, NODELAY: a packet waits for no acknowledgement of the one before

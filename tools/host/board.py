@@ -1,0 +1,122 @@
+"""This computer as a board, on CPython and on MicroPython's Unix port. The contract: tests/device/test_board_contract.py."""
+
+import asyncio
+import os
+import random
+import sys
+import time
+
+from store import Store
+
+if sys.implementation.name == "micropython":
+    from tools.host.micropython_world import World
+else:
+    from tools.host.cpython_world import World
+
+_NO_DEVICE = 19  # ENODEV: what a bus says when nothing answers
+_YEARS_30_S = 946684800  # from 1970 to 2000, where some ports begin to count
+
+
+class HostBoard(World):
+    """`options`: "config" (path), "state" (folder, its flash), "chips" ("simulated" or "none"), and for
+    simulated chips "buses" (an object with i2c, input_pin, ...) or "wire" (a descriptor to the process that
+    has them)."""
+
+    family = "host"
+
+    def __init__(self, options):
+        self._config = options["config"]
+        self.chips = options["chips"]
+        self.files = Store(options["state"])
+        self.mac = _mac(self.files)
+        self.default_id = "host-" + self.mac[9:].replace(":", "")
+        self.interpreter = self.name + " " + ".".join([str(n) for n in sys.implementation.version[:3]])
+        self.model = _first_line("/proc/device-tree/model") or sys.platform
+        self.reset_cause = "power-on"
+        self.random = random.random
+        self._epoch_s = 0 if time.gmtime(0)[0] == 1970 else _YEARS_30_S
+        random.seed(int.from_bytes(os.urandom(4), "little"))
+        buses = options.get("buses")
+        if options.get("wire") is not None:
+            from tools.host.wire import Wire
+
+            buses = Wire(options["wire"])
+        for name in ("i2c", "input_pin", "output_pin", "adc", "onewire", "dht"):
+            setattr(self, name, getattr(buses, name) if buses else _absent)
+
+    def time_s(self):
+        return int(time.time()) + self._epoch_s
+
+    async def sync_time(self, servers):
+        """The computer keeps its own clock."""
+
+    def flag(self):
+        return Flag()
+
+    async def join(self, networks):
+        """The computer is on its network already."""
+
+    def joined(self):
+        return True
+
+    async def leave(self):
+        """And stays there."""
+
+    def rssi(self):
+        return None
+
+    def feed(self):
+        """There is no watchdog."""
+
+    def reset(self):
+        raise SystemExit("reset")
+
+    def deep_sleep(self, ms):
+        time.sleep(ms / 1000)
+        self.reset()
+
+    def read_config(self):
+        try:
+            with open(self._config, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise OSError("cannot read %s (%s): copy config.json.example and edit it" % (self._config, error))
+
+
+class Flag:
+    """Nothing here interrupts Python, so asyncio's own event is safe enough; it clears when waited for."""
+
+    def __init__(self):
+        self._event = asyncio.Event()
+        self.set = self._event.set
+
+    async def wait(self):
+        await self._event.wait()
+        self._event.clear()
+
+
+def _absent(*_):
+    raise OSError(_NO_DEVICE)
+
+
+def _first_line(path):
+    try:
+        with open(path) as file:
+            return file.read().strip("\0\n")
+    except OSError:
+        return None
+
+
+def _mac(files):
+    """The first network card's address; where there is none, one drawn at random and kept."""
+    try:
+        cards = sorted(os.listdir("/sys/class/net"))
+    except OSError:
+        cards = []
+    for card in cards:
+        mac = _first_line("/sys/class/net/" + card + "/address")
+        if mac and len(mac) == 17 and mac != "00:00:00:00:00:00":
+            return mac
+    raw = files.load("mac") or b"\x02" + os.urandom(5)  # 2: administered locally
+    files.save("mac", raw)
+    return ":".join(["%02x" % byte for byte in raw])

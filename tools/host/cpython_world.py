@@ -1,0 +1,91 @@
+"""What a host board takes from CPython."""
+
+import asyncio
+import os
+import socket
+import time
+
+from certs import context, named
+
+_TICKS_PERIOD_MS = 1 << 30  # as on an ESP32, so that nothing here relies on ticks that never wrap
+
+
+class World:
+    name = "CPython"
+
+    def ticks_ms(self):
+        return time.monotonic_ns() // 1_000_000 % _TICKS_PERIOD_MS
+
+    def ticks_diff(self, a, b):
+        half = _TICKS_PERIOD_MS // 2
+        return (a - b + half) % _TICKS_PERIOD_MS - half
+
+    def ticks_add(self, a, ms):
+        if not -_TICKS_PERIOD_MS // 2 < ms < _TICKS_PERIOD_MS // 2:
+            raise OverflowError("ticks interval overflow")
+        return (a + ms) % _TICKS_PERIOD_MS
+
+    async def sleep_ms(self, ms):
+        await asyncio.sleep(ms / 1000)
+
+    def log(self, text):
+        print(text, flush=True)
+
+    def memory(self):
+        """This heap has no end of its own: what the computer has left stands for it."""
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), None, None
+
+    def address(self):
+        """The address that packets to elsewhere leave from; nothing is sent to find out."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(("192.0.2.1", 9))
+            except OSError:
+                return "127.0.0.1"
+            return probe.getsockname()[0]
+
+    async def open_stream(self, host, port, tls):
+        """A Stream to host:port. Raises OSError; no deadline of its own."""
+        options = {}
+        if tls is not None:
+            name = tls.get("server_name") or host
+            if not name:
+                raise OSError("TLS needs mqtt.tls.server_name")
+            options = {"ssl": context(tls), "server_hostname": name}
+        try:
+            return Stream(*await asyncio.open_connection(host, port, **options))
+        except ValueError as error:  # certificates, and host names that cannot be encoded
+            raise named(error) from error
+
+
+class Stream:
+    """asyncio's reader and writer as the one object that the board contract asks for."""
+
+    def __init__(self, reader, writer):
+        self._reader = reader
+        self._writer = writer
+        writer.transport.set_write_buffer_limits(high=0)  # drain() means: all of it is with the kernel
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    async def readinto(self, buf):
+        data = await self._reader.read(len(buf))
+        buf[: len(data)] = data
+        return len(data)
+
+    def write(self, buf):
+        if self._writer.transport.is_closing():  # where asyncio itself would only log a warning
+            raise self._reader.exception() or ConnectionResetError("connection lost")
+        self._writer.write(bytes(buf))
+
+    async def drain(self):
+        await self._writer.drain()
+
+    def close(self):
+        """At once, as MicroPython does: a flush to a peer that is gone would never end."""
+        self._writer.transport.abort()
+
+    async def wait_closed(self):
+        try:
+            await self._writer.wait_closed()
+        except OSError:
+            return  # why it was lost has been raised at the read or the write
