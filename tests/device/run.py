@@ -1,7 +1,7 @@
 """Run test modules on the interpreter that runs this: `micropython tests/device/run.py test_a test_b`.
 
 One line per test, which a machine can read: `PASS test_a.test_x` or `FAIL test_a.test_x`, with the traceback
-in between. The exit status is 1 when a test failed.
+in between. The exit status is 1 when a test failed. With `--list` first, only prints the names.
 """
 
 import asyncio
@@ -35,17 +35,30 @@ def run_one(test):
         gc.collect()
 
 
+def tests_of(module):
+    """The names of a module's tests, in an order that both Pythons share."""
+    return sorted(name for name in dir(module) if name.startswith("test_"))
+
+
 def run_module(name):
-    """Run every `test_*` of a module, by name; return how many failed."""
+    """Run every test of a module; return how many failed."""
     module = __import__(name)
     failed = 0
-    for attribute in sorted(dir(module)):
-        if attribute.startswith("test_"):
-            passed = run_one(getattr(module, attribute))
-            print("%s %s.%s" % ("PASS" if passed else "FAIL", name, attribute))
-            failed += not passed
+    for test in tests_of(module):
+        passed = run_one(getattr(module, test))
+        print("%s %s.%s" % ("PASS" if passed else "FAIL", name, test))
+        failed += not passed
     return failed
 
 
+def list_module(name):
+    """Print the names of a module's tests, one a line."""
+    for test in tests_of(__import__(name)):
+        print(test)
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit(1 if sum(run_module(name) for name in sys.argv[1:]) else 0)
+    only_list = sys.argv[1] == "--list"
+    work = list_module if only_list else run_module
+    sys.exit(1 if sum(work(name) for name in sys.argv[1 + only_list:]) else 0)
