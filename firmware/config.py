@@ -1,0 +1,303 @@
+"""The configuration: one table of keys, every mistake at once, and the desired state that comes over MQTT.
+
+What the node obeys is `base` (config.json as provisioned) with `patch` merged over it (RFC 7396) and the table's
+defaults where both are silent. Revision and patch are one stored document, so that they cannot disagree.
+"""
+
+import json
+
+# One line a key: name, kind, lowest, highest (of a number, or of a text's length), default as JSON, flags.
+# `*` stands for any name. Flags: `?` null is allowed, `!` secret, `+` must be there, `r` a change reconnects.
+# Text, because a table of tuples would take five times the heap.
+KEYS = """
+schema int 1 1 1 -
+node.id id 1 23 null ?r
+node.name text 1 64 null ?r
+node.area text 1 64 null ?r
+node.groups ids 0 8 [] r
+wifi.* names 1 32 {} -
+wifi.*.password text 8 63 null ?!r
+mqtt.host text 1 253 null +r
+mqtt.port int 1 65535 1883 r
+mqtt.user text 1 128 null ?r
+mqtt.password text 0 256 null ?!r
+mqtt.base topic 1 64 "mote" r
+mqtt.keepalive_s int 5 3600 60 r
+mqtt.version int 4 4 4 r
+mqtt.tls.ca files 1 4096 null +r
+mqtt.tls.cert text 1 4096 null ?r
+mqtt.tls.key text 1 4096 null ?!r
+mqtt.tls.server_name text 1 253 null ?r
+mqtt.reconnect_window_s int 1 3600 5 r
+mqtt.reconnect_cap_s int 1 86400 60 r
+telemetry.interval_s int 1 86400 60 -
+telemetry.qos int 0 1 1 -
+telemetry.diagnostics_s int 1 86400 60 -
+sensors.* names 1 16 {} -
+sensors.*.driver id 1 23 null +r
+sensors.*.interval_s int 1 86400 null ?
+sensors.*.bus int 0 3 0 r
+sensors.*.address int 3 119 null ?r
+sensors.*.pin int 0 48 null ?r
+sensors.*.kind id 1 23 null ?r
+sensors.*.pull id 1 23 null ?r
+sensors.*.invert bool 0 0 false r
+sensors.*.low_mv number -10000 100000 null ?r
+sensors.*.high_mv number -10000 100000 null ?r
+sensors.*.divider number 0.001 1000 null ?r
+sensors.*.rom text 16 16 null ?r
+outbox.ram_readings int 16 4096 64 r
+outbox.spill_after_s int 1 86400 900 r
+homeassistant.discovery bool 0 0 true r
+homeassistant.prefix topic 1 64 "homeassistant" r
+homeassistant.controls bool 0 0 true r
+config.key text 64 64 null ?!
+config.trial_s int 10 3600 120 -
+time.servers hosts 1 4 ["pool.ntp.org"] -
+power.mode id 1 23 "always" r
+board.led_pin int 0 48 null ?
+board.scl_pin int 0 48 null ?r
+board.sda_pin int 0 48 null ?r
+"""
+
+MAX_BYTES = 4_096
+MAX_DEPTH = 6
+MAX_STEP = 1_000  # a revision may run ahead this far: a lost document must not block, a huge one must not lock out
+MAX_REVISION = 2**30
+HIDDEN = "***"
+NAMED = ("wifi", "sensors")  # sections whose keys are names of the user's choice
+
+_ALLOWED = {
+    "int": "a whole number from %s to %s",
+    "number": "a number from %s to %s",
+    "bool": "true or false",
+    "id": "%s to %s of a-z, 0-9, _ and -, neither `all` nor `group`",
+    "ids": "a list of %s to %s names of a-z, 0-9, _ and -",
+    "hosts": "a list of %s to %s host names",
+    "topic": "a topic of %s to %s bytes without +, #, $ or / at its ends",
+    "files": "a file name, or one or two base64 DER certificates, %s to %s characters each",
+    "text": "a text of %s to %s bytes",
+}
+
+
+class ConfigError(ValueError):
+    """A document that is not obeyed: args are a reason, and a list of (key, found, allowed)."""
+
+
+def row(path):
+    """The table's line for a path (a sequence of keys), as a list of six words, or None."""
+    if len(path) > 1 and path[0] in NAMED:
+        path = (path[0], "*") + tuple(path[2:])
+    at = KEYS.find("\n" + ".".join(path) + " ")
+    return KEYS[at + 1 : KEYS.find("\n", at + 1)].split(" ") if at >= 0 else None
+
+
+def merge(target, patch):
+    """`target` with `patch` over it as RFC 7396 has it; neither is changed."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key in patch:
+        if patch[key] is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), patch[key])
+    return result
+
+
+def leaves(document, path=()):
+    """Yield (path, value) of each value that is not an object, and of each empty object."""
+    for key in document:
+        value = document[key]
+        if isinstance(value, dict) and value:
+            yield from leaves(value, path + (key,))
+        else:
+            yield path + (key,), value
+
+
+def filled(document):
+    """`document` with the default of every key of the table that has none; wildcards are left as they are."""
+    result = merge(document, {})
+    for line in KEYS.strip().split("\n"):
+        key, _, _, _, default, _ = line.split(" ")
+        parts = key.split(".")
+        if "*" in parts or parts[1:2] == ["tls"]:
+            result.setdefault(parts[0], {})
+            continue
+        at = result
+        for part in parts[:-1]:
+            at[part] = at = dict(at.get(part) or {})
+        if at.get(parts[-1]) is None:
+            at[parts[-1]] = json.loads(default)
+    result["mqtt"].setdefault("tls", None)
+    return result
+
+
+def check(document):
+    """Every mistake in a whole configuration, as a list of (key, found, allowed); empty when it may be obeyed."""
+    problems = []
+    if not isinstance(document, dict):
+        return [("", _shown(document), "a JSON object")]
+    for path, value in leaves(document):
+        _check_leaf(path, value, problems)
+    for path in _required(document):
+        problems.append((".".join(path), None, _allowed(row(path))))
+    return problems
+
+
+def is_secret(path):
+    """Whether the value at this path must never be shown."""
+    line = row(path)
+    return bool(line) and "!" in line[5]
+
+
+def redacted(document, shown, path=()):
+    """A copy without secrets: a secret that is set becomes `***` when `shown`, else its key is left out."""
+    result = {}
+    for key in document:
+        value = document[key]
+        if isinstance(value, dict):
+            result[key] = redacted(value, shown, path + (key,))
+        elif value is None or not is_secret(path + (key,)):
+            result[key] = value
+        elif shown:
+            result[key] = HIDDEN
+    return result
+
+
+def reconnects(old, new):
+    """Whether going from one whole configuration to another needs a new connection."""
+    for line in KEYS.strip().split("\n"):
+        key, _, _, _, _, flags = line.split(" ")
+        if "r" in flags and _at(old, key.split(".")) != _at(new, key.split(".")):
+            return True
+    return False
+
+
+def _at(document, parts):
+    """The value at a path; at a `*`, a dict of the values below every name that is there."""
+    for index, part in enumerate(parts):
+        if not isinstance(document, dict):
+            return None
+        if part == "*":
+            return {name: _at(document[name], parts[index + 1 :]) for name in document}
+        document = document.get(part)
+    return document
+
+
+def _required(document):
+    """Keys that must have a value and have none."""
+    section = document.get("mqtt")
+    section = section if isinstance(section, dict) else {}
+    if section.get("host") is None:
+        yield "mqtt", "host"
+    tls = section.get("tls")
+    if isinstance(tls, dict) and tls.get("ca") is None:
+        yield "mqtt", "tls", "ca"
+    sensors = document.get("sensors")
+    for name in sensors if isinstance(sensors, dict) else ():
+        if isinstance(sensors[name], dict) and sensors[name].get("driver") is None:
+            yield "sensors", name, "driver"
+
+
+def _check_leaf(path, value, problems):
+    line = row(path)
+    key = ".".join(path)[:60]
+    if len(path) > 1 and path[0] in NAMED and not _good_name(path[0], path[1]):
+        allowed = "a name of 1 to 32 bytes" if path[0] == "wifi" else "a name of [a-z][a-z0-9_]{0,15}"
+        problems.append((key, _shown(path[1]), allowed))
+    elif line is None or line[1] == "names":
+        section = line or KEYS.find("\n" + ".".join(path) + ".") >= 0
+        if not section or value not in ({}, None):
+            problems.append((key, _shown(value), "an object" if section else "no such key"))
+    elif value is not None and not _good(line[1], float(line[2]), float(line[3]), value):
+        problems.append((key, HIDDEN if "!" in line[5] else _shown(value), _allowed(line)))
+
+
+def _allowed(line):
+    text = _ALLOWED[line[1]]
+    text = text % (line[2], line[3]) if "%" in text else text
+    return text + (" or null" if "?" in line[5] else "")
+
+
+def _shown(value):
+    """What was found, small enough and plain enough to go into a report."""
+    if isinstance(value, str):
+        return value[:40]
+    if value is None or isinstance(value, bool) or isinstance(value, int) and abs(value) < 2**30:
+        return value
+    return str(value)[:40]
+
+
+def _good_name(section, name):
+    if section == "wifi":
+        return 1 <= _size(name) <= 32
+    return 1 <= len(name) <= 16 and "a" <= name[0] <= "z" and _only(name, "_")
+
+
+def _size(text):
+    """Bytes of a text in UTF-8; 0 when it cannot be encoded (JSON may hold half a surrogate pair)."""
+    try:
+        return len(text.encode())
+    except UnicodeError:
+        return 0
+
+
+def _only(text, more):
+    """Whether `text` has only a-z, 0-9 and the characters of `more`."""
+    for letter in text:
+        if not ("a" <= letter <= "z" or "0" <= letter <= "9" or letter in more):
+            return False
+    return True
+
+
+def _good(kind, low, high, value):
+    """Whether a value that is not null is of this kind and within its bounds."""
+    if kind == "bool":
+        return isinstance(value, bool)
+    if kind == "int" or kind == "number":
+        return not isinstance(value, bool) and isinstance(value, int if kind == "int" else (int, float)) and low <= value <= high
+    if kind == "ids" or kind == "hosts":
+        kind = "id" if kind == "ids" else "text"
+        return isinstance(value, list) and low <= len(value) <= high and all([_good(kind, 1, 64, item) for item in value])
+    if kind == "files" and isinstance(value, list):
+        return 1 <= len(value) <= 2 and all([_good("text", low, high, item) for item in value])
+    if not isinstance(value, str) or not low <= _size(value) <= high or "\0" in value:
+        return False
+    if kind == "id":
+        return _only(value, "_-") and value not in ("all", "group")
+    if kind == "topic":
+        return not ("+" in value or "#" in value or value[0] in "/$" or value[-1] == "/")
+    return True
+
+
+def parsed(data):
+    """The JSON object in `data` (bytes). Raises ConfigError; size and depth are looked at before parsing."""
+    if data is None or len(data) > MAX_BYTES:
+        raise ConfigError("longer than %d bytes" % MAX_BYTES)
+    depth = deepest = 0
+    quoted = escaped = False
+    for byte in data:
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = byte == 92
+            quoted = byte != 34
+        elif byte == 34:
+            quoted = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(depth, deepest)
+        elif byte in b"]}":
+            depth -= 1
+    if deepest > MAX_DEPTH:
+        raise ConfigError("nested deeper than %d" % MAX_DEPTH)
+    try:
+        document = json.loads(str(data, "utf-8"))
+    except MemoryError:
+        raise ConfigError("not enough memory")
+    except (ValueError, UnicodeError):
+        raise ConfigError("not JSON in UTF-8")
+    if not isinstance(document, dict):
+        raise ConfigError("not a JSON object")
+    return document

@@ -1,0 +1,104 @@
+"""Reads each sensor at its own period and hands readings on. Drivers are named by the configuration, registered nowhere."""
+
+from together import together
+
+LONGEST_MS = 60_000  # sleeps no longer than this, so that the watchdog sees it move
+SLACK_MS = 30_000  # a driver that blocks for longer than this is a reason to reset
+
+
+class Probe:
+    """One sensor: its driver, its period, and when it is due (milliseconds of uptime)."""
+
+    def __init__(self, driver, index, interval_ms):
+        self.driver = driver
+        self.index = index
+        self.interval_ms = interval_ms
+        self.due_ms = 0
+        self.begun_ms = 0
+        self.started = False
+
+
+class Sampler:
+    """`take(index, values)` is called with each reading; `rejected` counts by cause what never became one."""
+
+    def __init__(self, board, uptime, take):
+        self._board = board
+        self._uptime = uptime
+        self._take = take
+        self._wake = board.flag()
+        self._probes = []
+        self.rejected = {"missing": 0, "bad": 0, "range": 0}
+        self.promise_ms = 0  # by this uptime it will have moved again
+
+    def build(self, drivers):
+        """Replace the probes: `drivers` is a list of (driver, index, interval in seconds)."""
+        self._probes = [Probe(driver, index, 1000 * interval_s) for driver, index, interval_s in drivers]
+        for probe in self._probes:
+            probe.driver.notify = self._notifier(probe)
+        self._wake.set()
+
+    def sample(self):
+        """Read every sensor now."""
+        for probe in self._probes:
+            if not probe.started:
+                probe.due_ms = 0
+        self._wake.set()
+
+    async def run(self):
+        """Sample for ever. A wake-up ends the sleep of a turn, never a measurement."""
+        while True:
+            await together(self._turns(), self._wake.wait())
+
+    async def _turns(self):
+        while True:
+            now = self._uptime.ms()
+            wait = LONGEST_MS
+            for probe in self._probes:
+                if now >= probe.due_ms:
+                    self._step(probe, now)
+                wait = min(wait, probe.due_ms - now)
+            self.promise_ms = now + wait + SLACK_MS
+            await self._board.sleep_ms(max(0, wait))
+
+    def _step(self, probe, now):
+        """Start a measurement, or fetch the one that was started; set when the probe is due next."""
+        try:
+            if not probe.started:
+                wait = probe.driver.start()
+                probe.started = True
+                late = now - probe.due_ms
+                probe.begun_ms = probe.due_ms if late < probe.interval_ms else now  # keeps its beat, skips what it missed
+                probe.due_ms = now + wait
+                if wait:
+                    return
+            probe.started = False
+            probe.due_ms = max(now, probe.begun_ms + probe.interval_ms)
+            values = probe.driver.read()
+        except (OSError, ValueError) as error:
+            self.rejected["bad" if isinstance(error, ValueError) else "missing"] += 1
+            probe.started = False
+            probe.due_ms = now + probe.interval_ms
+            return
+        values = self._believable(probe.driver.quantities, values)
+        if values:
+            self._take(probe.index, values)
+
+    def _believable(self, quantities, values):
+        """Values with None for what the quantity cannot be; None when nothing is left (NaN is never in range)."""
+        good = []
+        some = False
+        for value, quantity in zip(values, quantities):
+            if value is not None and not quantity[5] <= value <= quantity[6]:
+                self.rejected["range"] += 1
+                value = None
+            some = some or value is not None
+            good.append(value)
+        return good if some else None
+
+    def _notifier(self, probe):
+        def notify():  # runs in an interrupt: only assigns
+            if not probe.started:
+                probe.due_ms = 0
+            self._wake.set()
+
+        return notify

@@ -1,0 +1,321 @@
+"""MQTT 3.1.1 client over any stream, for MicroPython and CPython.
+
+One connection, once: it raises at the first surprise and never reconnects, so that whoever owns it knows the truth.
+All it raises is in LINK_ERRORS. A stream has `await readinto(buffer)` (bytes read, 0 when the peer has closed),
+`write(buffer)` (takes or copies the buffer before it returns) and `await drain()`.
+
+Section numbers are those of the OASIS standard "MQTT Version 3.1.1".
+"""
+
+import asyncio
+
+import mqtt_codec as codec
+from mqtt_codec import MQTTError
+from together import together
+
+LINK_ERRORS = (OSError, EOFError, asyncio.TimeoutError)
+
+ANSWER_S = 8  # an answer later than this will not come: a GSM round trip under load is 3 s
+TICK_S = 4  # how often deadlines are looked at; a quarter of the keepalive when that is shorter
+WINDOW = 8  # QoS 1 publishes in flight: bounds memory, and still fills a 100 ms link with 80 messages a second
+UNSENT_BYTES = 2_048  # written since the last drain: beyond it a stream may queue without bound
+
+
+class Client:
+    """A connection to a broker.
+
+    `on_message(topic, payload, retained)` is called for each PUBLISH, payload being bytes, or None when it was
+    longer than `limit_bytes`. It must return soon; PUBACK follows when it has. `on_acknowledged(token)` is called
+    at each PUBACK with the token that was given to `put`.
+    """
+
+    def __init__(self, stream, on_message=None, on_acknowledged=None, keepalive_s=60, limit_bytes=4_096):
+        self._stream = stream
+        self._on_message = on_message
+        self._on_acknowledged = on_acknowledged
+        self._limit_bytes = limit_bytes
+        self._keepalive_s = keepalive_s
+        self._in = bytearray(256)
+        self._out = bytearray(512)
+        self._used = 0  # bytes in _out
+        self._unsent = 0  # bytes given to the stream since the last drain
+        self._next_id = 1
+        self._tokens = [None] * WINDOW  # packet n waits in slot n % WINDOW: acknowledgements come in order (4.6)
+        self._ids = [0] * WINDOW
+        self._ages = [0] * WINDOW  # ticks waited
+        self._room = asyncio.Event()  # set whenever a slot or the line may have become free
+        self._answer = asyncio.Event()  # CONNACK, SUBACK or UNSUBACK has come
+        self._answered = None
+        self._heard = self._sent = False  # since the last tick
+        self._pinged = self._partial = 0  # ticks that a PINGRESP, the rest of a packet, have been waited for
+        self._over = False
+        self.discarded = 0  # packets longer than the limit whose topic did not fit either
+
+    async def run(self):
+        """Receive, and watch every deadline. Never returns; raises one of LINK_ERRORS when the connection is over."""
+        try:
+            await together(self._receive(), self._watch())
+        finally:
+            self._over = True  # whoever waits for an answer learns it, rather than waiting for ever
+            self._room.set()
+            self._answer.set()
+            for token in self._tokens:
+                if isinstance(token, asyncio.Event):
+                    token.set()
+
+    async def connect(self, client_id, user=None, password=None, will=None, clean=True):
+        """CONNECT and wait for CONNACK (3.1, 3.2); `run` must be running. `will` is (topic, payload, retain, qos).
+
+        Returns whether the broker had a session. Raises MQTTError with the return code of table 3.1 as second
+        argument when it refuses.
+        """
+        packet = codec.connect(client_id, self._keepalive_s, user, password, will, clean)
+        present, code = await self._ask(packet)
+        if code:
+            raise MQTTError("refused", code)
+        return bool(present)
+
+    async def subscribe(self, filters):
+        """SUBSCRIBE to a sequence of (filter, QoS); returns the granted QoS of each as bytes, 128 where refused (3.9)."""
+        return (await self._ask(codec.subscribe(self._take_id(), filters)))[2:]
+
+    async def unsubscribe(self, filters):
+        """UNSUBSCRIBE from a sequence of filters and wait for the answer (3.10)."""
+        await self._ask(codec.unsubscribe(self._take_id(), filters))
+
+    def put(self, topic, payload, retain=False, qos=0, token=True):
+        """Queue one publish at once, without waiting; False when there is no room for it now (see `room`).
+
+        A long payload may be an iterable of pieces, which is iterated twice: first to count, then to send, so that
+        it is never whole in memory; `drain` first, or what the network cannot take is copied. `token` comes back
+        through `on_acknowledged` at QoS 1 unless it is True. Nothing is sent before `flush`, or a full buffer.
+        """
+        if not self._may_put(qos):
+            return False
+        if isinstance(payload, (str, bytes, bytearray, memoryview)):
+            payload = (codec.encoded(payload),)
+        size = 0
+        for piece in payload:
+            size += len(codec.encoded(piece))
+        self._head(topic, size, retain, qos, token)
+        for piece in payload:
+            piece = codec.encoded(piece)
+            size -= len(piece)
+            self._append(piece)
+        if size:
+            raise MQTTError("pieces changed")  # a wrong length is on the wire: only a new connection helps
+        return True
+
+    async def publish(self, topic, payload, retain=False, qos=0):
+        """Publish, and return when it is done: at QoS 1 acknowledged, at QoS 0 handed to the network."""
+        done = asyncio.Event()
+        await self.room(qos)
+        self.put(topic, payload, retain, qos, done)
+        self.flush()
+        await (done.wait() if qos else self._drain())
+        if self._over:
+            raise MQTTError("connection lost")
+
+    async def room(self, qos=1):
+        """Wait until `put` would succeed. Raises MQTTError when the connection is lost meanwhile."""
+        while not self._over:
+            if self._unsent > UNSENT_BYTES:
+                await self._drain()
+            if self._may_put(qos):
+                return
+            self._room.clear()
+            await self._room.wait()
+        raise MQTTError("connection lost")
+
+    def flush(self):
+        """Hand all that was put to the stream, in one write."""
+        if self._used:
+            self._stream.write(memoryview(self._out)[: self._used])
+            self._unsent += self._used
+            self._used = 0
+            self._sent = True
+
+    async def drain(self):
+        """Flush, and wait until the stream has taken everything."""
+        self.flush()
+        await self._drain()
+
+    def unacknowledged(self):
+        """Tokens of the QoS 1 publishes that were not acknowledged, in the order in which they were put."""
+        order = sorted([((self._ids[slot] - self._next_id) % 65_535, slot) for slot in range(WINDOW)])
+        return [self._tokens[slot] for _, slot in order if self._tokens[slot] is not None]
+
+    async def disconnect(self):
+        """DISCONNECT (3.14), after which the broker sends no will. Closing the stream is the caller's part."""
+        self._append(codec.DISCONNECT)
+        await self.drain()
+
+    def _may_put(self, qos):
+        return self._unsent <= UNSENT_BYTES and not (qos and self._tokens[self._next_id % WINDOW])
+
+    def _take_id(self):
+        number = self._next_id
+        self._next_id = number % 65_535 + 1  # 2.3.1: never zero
+        return number
+
+    def _head(self, topic, size, retain, qos, token):
+        """Begin a PUBLISH; at QoS 1 its token takes the slot of its packet id."""
+        topic = codec.encoded(topic)
+        if len(topic) > 400:
+            raise ValueError("topic too long")
+        number = 0
+        if qos:
+            number = self._take_id()
+            slot = number % WINDOW
+            self._tokens[slot] = token
+            self._ids[slot] = number
+            self._ages[slot] = 0
+        if self._used + len(topic) + 9 > len(self._out):
+            self.flush()
+        self._used = codec.publish_header(self._out, self._used, topic, size, retain, qos, number)
+
+    def _append(self, data):
+        """Copy into the buffer, through the stream whenever that is full."""
+        at, size = 0, len(data)
+        while at < size:
+            count = min(size - at, len(self._out) - self._used)
+            if not count:
+                self.flush()
+                continue
+            self._out[self._used : self._used + count] = data if count == size else data[at : at + count]
+            self._used += count
+            at += count
+
+    async def _drain(self):
+        self._unsent = 0  # first: what is written while this waits counts for the next
+        await self._stream.drain()
+        self._room.set()
+
+    async def _ask(self, packet):
+        """Send a packet and wait for its answer's body. One question at a time."""
+        self._answer.clear()
+        self._append(packet)
+        self.flush()
+        await asyncio.wait_for(self._answer.wait(), ANSWER_S)
+        if self._over:
+            raise MQTTError("connection lost")
+        return self._answered
+
+    async def _receive(self):
+        """Read as much as there is, take apart all that is whole, keep the rest for the next read."""
+        view = memoryview(self._in)
+        have = 0
+        while True:
+            count = await self._stream.readinto(view[have:])
+            if not count:
+                raise MQTTError("closed by the broker")
+            self._heard = True
+            have += count
+            at = 0
+            while True:
+                start = codec.body(self._in, at, have)
+                if not start:
+                    break
+                end = start + codec.remaining(self._in, at, start)
+                if end > have:
+                    break
+                self._handle(self._in, at, start, end)
+                at = end
+            self.flush()  # acknowledgements, one write for all
+            self._in[: have - at] = self._in[at:have]
+            have -= at
+            self._partial = 0 if at or not have else self._partial or 1
+            if start and end - at > len(self._in):
+                await self._receive_long(start - at, end - at, have)
+                have = self._partial = 0
+
+    async def _receive_long(self, start, end, have):
+        """Receive a packet that is longer than the buffer; `have` bytes of it are in the buffer already.
+
+        Memory is bounded by the limit: of a longer packet only what the buffer holds is kept.
+        """
+        whole = self._in
+        if end - start <= self._limit_bytes + 400:
+            whole = bytearray(end)
+            whole[:have] = self._in[:have]
+        rest = None
+        at = have
+        while at < end:
+            if at < len(whole):
+                view = memoryview(whole)[at:]
+            else:
+                rest = rest or bytearray(256)
+                view = memoryview(rest)[: end - at]
+            count = await self._stream.readinto(view)
+            if not count:
+                raise MQTTError("closed by the broker")
+            self._heard = True
+            if at >> 10 != at + count >> 10:
+                self._partial = 1  # each further KB has the deadline anew
+            at += count
+        if rest and whole[0] >> 4 == 3 and start + 4 + (whole[start] << 8 | whole[start + 1]) > len(whole):
+            self.discarded += 1
+            return
+        self._handle(whole, 0, start, min(end, len(whole)), end)
+        self.flush()
+
+    def _handle(self, buffer, at, start, end, true_end=0):
+        """Act on one packet whose body is buffer[start:end]; `true_end` is where it really ended when it was cut."""
+        first = buffer[at]
+        kind = first & 0xF0
+        if kind == codec.PUBLISH:
+            topic, number, at = codec.published(buffer, first, start, end)
+            payload = None if max(true_end, end) - at > self._limit_bytes else bytes(buffer[at:end])
+            if self._on_message:
+                self._on_message(topic, payload, bool(first & 1))
+            if number:
+                self._append(bytes((codec.PUBACK, 2, number >> 8, number & 255)))
+        elif kind == codec.PUBACK:
+            self._acknowledge(codec.packet_id(buffer, start, end))
+        elif kind == codec.PINGRESP:
+            self._pinged = 0
+        elif kind in (codec.CONNACK, codec.SUBACK, codec.UNSUBACK) and end - start > 1:
+            self._answered = bytes(buffer[start:end])
+            self._answer.set()
+        else:
+            raise MQTTError("unexpected packet", first)
+
+    def _acknowledge(self, number):
+        """Free the slot of packet `number`; an acknowledgement that nobody waits for is ignored (4.4)."""
+        slot = number % WINDOW
+        token = self._tokens[slot]
+        if token is None or self._ids[slot] != number:
+            return
+        self._tokens[slot] = None
+        self._ages[slot] = 0
+        self._room.set()
+        if isinstance(token, asyncio.Event):
+            token.set()
+        elif token is not True and self._on_acknowledged:
+            self._on_acknowledged(token)
+
+    async def _watch(self):
+        """Once a tick: has anything been waited for too long, is it time to ping (3.1.2.10)?
+
+        Counting ticks instead of comparing times needs no clock, and a process that was stopped for an hour
+        gives its broker a fresh chance to answer.
+        """
+        tick_s = min(TICK_S, self._keepalive_s / 4)
+        patience = ANSWER_S / tick_s
+        idle_s = 0
+        while True:
+            await asyncio.sleep(tick_s)
+            idle_s = 0 if self._heard and self._sent else idle_s + tick_s
+            self._heard = self._sent = False
+            for slot in range(WINDOW):
+                if self._tokens[slot] is not None:
+                    self._ages[slot] += 1
+            if max(self._pinged, self._partial, max(self._ages)) > patience:
+                raise MQTTError("no answer")
+            self._pinged += 1 if self._pinged else 0
+            self._partial += 1 if self._partial else 0
+            if idle_s >= self._keepalive_s / 2 and not self._pinged:
+                self._append(codec.PINGREQ)
+                self.flush()
+                self._pinged = 1
+                idle_s = 0
