@@ -43,6 +43,7 @@ class HostBoard(World):
             buses = Wire(options["wire"])
         for name in ("i2c", "input_pin", "output_pin", "adc", "onewire", "dht"):
             setattr(self, name, getattr(buses, name) if buses else _absent)
+        self.poll = buses.poll if buses else None  # for whoever starts the node: simulated pins have no interrupts
 
     def time_s(self):
         return int(time.time()) + self._epoch_s

@@ -1,0 +1,39 @@
+"""The node on MicroPython's Unix port; imported by `mote run` with HostBoard's options as JSON in sys.argv[1].
+
+A byte on standard input asks it to leave. Little code: it shares the node's heap.
+"""
+
+import asyncio
+import json
+import sys
+
+from firmware.node import Node
+from together import together
+from tools.host.board import HostBoard
+
+POLL_MS = 50
+
+
+async def _stop(node):
+    await asyncio.StreamReader(sys.stdin).read(1)
+    node.stop()
+    await asyncio.Event().wait()
+
+
+async def _poll(board):
+    while board.poll:
+        board.poll()
+        await board.sleep_ms(POLL_MS)
+    await asyncio.Event().wait()
+
+
+async def live(options):
+    """Run the node until it is stopped; a restart builds it anew, as a reset does on a board."""
+    ending = "restart"
+    while ending == "restart":
+        board = HostBoard(options)
+        node = Node(board)
+        ending = await together(node.run(), _stop(node), _poll(board))
+
+
+asyncio.run(live(json.loads(sys.argv[1])))

@@ -1,0 +1,146 @@
+"""`mote run`: one node on this computer, in real time, against a real broker. One process is one node: what happens to
+the process (SIGTERM, SIGKILL, SIGSTOP) happens to the node, on MicroPython too."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+import zlib
+
+from firmware import config as configuration
+from tools import build, errors, micropython
+from tools.sim import wire_server
+from tools.sim.bus import Buses
+from tools.sim.world import World
+
+HELP = "run one node on this computer, against a real broker"
+EXAMPLE = "mote run --config config.json --interpreter micropython --heap 128k"
+
+# The current folder comes first on the interpreter's path: it would find sources there, and compile them on its heap.
+_ENTRY = "import sys; sys.path.pop(0); import tools.host.micropython_main"
+
+
+def add_arguments(parser):
+    parser.add_argument("--config", required=True, metavar="FILE", help="the configuration, as config.json.example")
+    parser.add_argument("--interpreter", choices=("cpython", "micropython"), default="cpython")
+    parser.add_argument("--heap", type=_heap, default="128k", metavar="SIZE",
+                        help="MicroPython's heap, such as 96k or 1m (default 128k)")
+    parser.add_argument("--state", metavar="DIR", help="the node's flash, kept between runs (default: a new one, thrown away)")
+    parser.add_argument("--seconds", type=_positive, metavar="N", help="leave cleanly after N seconds")
+    parser.add_argument("--chips", choices=("simulated", "none"), default="simulated",
+                        help="what is on the buses (default simulated)")
+
+
+def _heap(text):
+    try:
+        return micropython.heap_size(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a heap size such as 96k or 1m") from None
+
+
+def _positive(text):
+    number = float(text)
+    if not number > 0:
+        raise ValueError(text)
+    return number
+
+
+def run(args):
+    document = read_config(args.config)
+    with contextlib.ExitStack() as stack:
+        state = args.state or stack.enter_context(tempfile.TemporaryDirectory(prefix="mote-"))
+        os.makedirs(state, exist_ok=True)
+        options = {"config": os.path.abspath(args.config), "state": os.path.abspath(state), "chips": args.chips}
+        live = _live_on_micropython if args.interpreter == "micropython" else _live_on_cpython
+        return live(options, document, args)
+
+
+def read_config(path):
+    """The configuration in a file. Raises UserError with every mistake at once."""
+    try:
+        with open(path, "rb") as file:
+            document = configuration.parsed(file.read())
+    except OSError as error:
+        raise errors.UserError(f"cannot read {path} ({error.strerror}): copy config.json.example and edit it") from None
+    except configuration.ConfigError as error:
+        raise errors.UserError(f"{path}: {error.args[0]}") from None
+    problems = configuration.check(document)
+    if problems:
+        lines = [f"  {key}: found {json.dumps(found)}, allowed {allowed}" for key, found, allowed in problems]
+        raise errors.UserError("\n".join([f"{path} has {len(problems)} mistake(s)", *lines]))
+    return document
+
+
+def _buses(document):
+    """Simulated chips for the configuration's sensors, in a world of the node's own."""
+    seed = zlib.crc32(json.dumps(document.get("node"), sort_keys=True).encode())
+    return Buses(document.get("sensors"), World(seed, time.time).sensor)
+
+
+def _live_on_cpython(options, document, args):
+    from tools.host import cpython_main
+
+    if args.chips == "simulated":
+        options["buses"] = _buses(document)
+    asyncio.run(cpython_main.live(options, args.seconds))
+    return errors.DONE
+
+
+def _live_on_micropython(options, document, args):
+    """Become the interpreter: this very process, so that signals meet the node and not a parent of it."""
+    micropython.require()
+    build.build()
+    wire = _serve_chips(_buses(document)) if args.chips == "simulated" else None
+    if wire:
+        options["wire"] = wire.fileno()
+    _signals_to_stdin(args.seconds)
+    os.environ.update(micropython.environment(*build.path()))
+    sys.stdout.flush()
+    import micropython_unix
+
+    argv = micropython.arguments("-c", _ENTRY, json.dumps(options), heap=args.heap)
+    return micropython_unix.run_main(["micropython", *argv])
+
+
+def _serve_chips(buses):
+    """Start a process that has the chips, since they do not belong on the node's heap; return our end of the line.
+
+    It ends when that line does, however the node ended, and no signal to the group ends it before.
+    """
+    ours, theirs = socket.socketpair()
+    sys.stdout.flush()
+    if os.fork() == 0:
+        try:
+            ours.close()
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            wire_server.serve(buses, theirs)
+            os._exit(0)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(1)
+    theirs.close()
+    return ours
+
+
+def _signals_to_stdin(seconds):
+    """Let SIGTERM and the deadline arrive as a byte on standard input.
+
+    While MicroPython runs, CPython's handlers cannot: but the C part of its handling still writes to the wake-up
+    descriptor. SIGINT is MicroPython's own affair, a KeyboardInterrupt.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    os.dup2(reader, 0)
+    for number in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(writer)
+    if seconds is not None:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
