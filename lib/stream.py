@@ -62,7 +62,10 @@ def _named(call, buf):
 
 def resolve(host, port):
     """The addresses of a host. Blocks, up to 12 s on an ESP32 whose name server is dead."""
-    return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    try:
+        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    except OSError as error:
+        raise OSError("cannot resolve %s: %s" % (host, error))
 
 
 async def connect(addresses, host, tls):

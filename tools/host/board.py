@@ -20,7 +20,7 @@ _YEARS_30_S = 946684800  # from 1970 to 2000, where some ports begin to count
 class HostBoard(World):
     """`options`: "config" (path), "state" (folder, its flash), "chips" ("simulated" or "none"), and for
     simulated chips "buses" (an object with i2c, input_pin, ...) or "wire" (a descriptor to the process that
-    has them)."""
+    has them). `poll`, where it is not None, has to be called some times a second: it brings pin interrupts."""
 
     family = "host"
 
@@ -36,14 +36,14 @@ class HostBoard(World):
         self.random = random.random
         self._epoch_s = 0 if time.gmtime(0)[0] == 1970 else _YEARS_30_S
         random.seed(int.from_bytes(os.urandom(4), "little"))
-        buses = options.get("buses")
-        if options.get("wire") is not None:
+        if options.get("wire") is not None and not options.get("buses"):
             from tools.host.wire import Wire
 
-            buses = Wire(options["wire"])
+            options["buses"] = Wire(options["wire"])  # kept there: the node may start again with these options
+        buses = options.get("buses")
         for name in ("i2c", "input_pin", "output_pin", "adc", "onewire", "dht"):
             setattr(self, name, getattr(buses, name) if buses else _absent)
-        self.poll = buses.poll if buses else None  # for whoever starts the node: simulated pins have no interrupts
+        self.poll = buses.poll if buses else None
 
     def time_s(self):
         return int(time.time()) + self._epoch_s
