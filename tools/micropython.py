@@ -18,8 +18,8 @@ _HEAP_SIZE = re.compile(r"[1-9][0-9]*[km]?")
 
 
 def available():
-    """Whether this machine has the interpreter."""
-    return importlib.util.find_spec("micropython_unix") is not None
+    """Whether this machine has the interpreter. There are wheels beyond Linux, but a node needs its signalfd."""
+    return sys.platform == "linux" and importlib.util.find_spec("micropython_unix") is not None
 
 
 def require():

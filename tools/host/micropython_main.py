@@ -1,9 +1,10 @@
 """The node on MicroPython's Unix port; imported by `mote run` with HostBoard's options as JSON in sys.argv[1].
 
-A byte on standard input asks it to leave. Little code: it shares the node's heap.
+Anything on standard input asks it to leave. Little code: it shares the node's heap.
 """
 
 import asyncio
+import gc
 import json
 import sys
 
@@ -15,7 +16,7 @@ POLL_MS = 50
 
 
 async def _stop(node):
-    await asyncio.StreamReader(sys.stdin).read(1)
+    await asyncio.StreamReader(sys.stdin.buffer).read(128)  # no less: a signal descriptor hands out whole records
     node.stop()
     await asyncio.Event().wait()
 
@@ -31,6 +32,8 @@ async def live(options):
     """Run the node until it is stopped; a restart builds it anew, as a reset does on a board."""
     ending = "restart"
     while ending == "restart":
+        board = node = None
+        gc.collect()  # there is no room for the old node beside the new one
         board = HostBoard(options)
         node = Node(board)
         ending = await together(node.run(), _stop(node), _poll(board))

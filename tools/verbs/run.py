@@ -4,6 +4,7 @@ the process (SIGTERM, SIGKILL, SIGSTOP) happens to the node, on MicroPython too.
 import argparse
 import asyncio
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -24,6 +25,8 @@ EXAMPLE = "mote run --config config.json --interpreter micropython --heap 128k"
 
 # The current folder comes first on the interpreter's path: it would find sources there, and compile them on its heap.
 _ENTRY = "import sys; sys.path.pop(0); import tools.host.micropython_main"
+
+_SIGSET_BYTES = 128  # sigset_t of glibc and musl
 
 
 def add_arguments(parser):
@@ -97,8 +100,7 @@ def _live_on_micropython(options, document, args):
     micropython.require()
     build.build()
     wire = _serve_chips(_buses(document)) if args.chips == "simulated" else None
-    if wire:
-        options["wire"] = wire.fileno()
+    options["wire"] = wire.fileno() if wire else None
     _signals_to_stdin(args.seconds)
     os.environ.update(micropython.environment(*build.path()))
     sys.stdout.flush()
@@ -131,16 +133,17 @@ def _serve_chips(buses):
 
 
 def _signals_to_stdin(seconds):
-    """Let SIGTERM and the deadline arrive as a byte on standard input.
+    """Let SIGTERM, SIGINT and the deadline arrive on standard input, and nowhere else.
 
-    While MicroPython runs, CPython's handlers cannot: but the C part of its handling still writes to the wake-up
-    descriptor. SIGINT is MicroPython's own affair, a KeyboardInterrupt.
+    While MicroPython runs no handler of ours can, and its own one for SIGINT raises KeyboardInterrupt inside whichever
+    task is running, which then never comes to its end.
     """
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    os.dup2(reader, 0)
-    for number in (signal.SIGTERM, signal.SIGALRM):
-        signal.signal(number, lambda *_: None)
-    signal.set_wakeup_fd(writer)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    mask = sum(1 << (number - 1) for number in numbers)
+    descriptor = ctypes.CDLL(None, use_errno=True).signalfd(-1, mask.to_bytes(_SIGSET_BYTES, "little"), 0)
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "signalfd")
+    os.dup2(descriptor, 0)
     if seconds is not None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
