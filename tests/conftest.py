@@ -104,7 +104,7 @@ class MicroPythonItem(pytest.Item):
 def counts(reports):
     """(tests that ran on CPython, on MicroPython)."""
     ran = {report.nodeid for report in reports if report.when == "call" and report.outcome != "skipped"}
-    on_micropython = sum(1 for nodeid in ran if nodeid.endswith("[micropython]"))
+    on_micropython = sum(nodeid.startswith("tests/device/") and nodeid.endswith("[micropython]") for nodeid in ran)
     return len(ran) - on_micropython, on_micropython
 
 
