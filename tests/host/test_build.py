@@ -1,0 +1,71 @@
+"""Bytecode for nodes: complete, no older than its source, and nothing left of what is gone."""
+
+import os
+import pathlib
+
+import pytest
+
+from tools import build, errors
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A small repository to build; returns its root."""
+    for name in ("firmware/a.py", "firmware/drivers/b.py", "lib/c.py", "tools/host/d.py", "tools/host/cpython_e.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x = 1\n")
+    monkeypatch.setattr(build, "ROOT", str(tmp_path))
+    monkeypatch.setattr(build, "MPY", str(tmp_path / "build" / "mpy"))
+    return tmp_path
+
+
+def built(tree):
+    return {path.relative_to(tree / "build/mpy").as_posix(): path for path in (tree / "build/mpy").rglob("*.mpy")}
+
+
+def test_it_mirrors_what_micropython_needs_and_no_more(tree):
+    build.build()
+    assert sorted(built(tree)) == ["firmware/a.mpy", "firmware/drivers/b.mpy", "lib/c.mpy", "tools/host/d.mpy"]
+
+
+def test_only_what_changed_is_compiled_again(tree):
+    build.build()
+    before = {name: path.stat().st_mtime_ns for name, path in built(tree).items()}
+    source = tree / "lib/c.py"
+    source.write_text("x = 'another, longer'\n")
+    later = max(before.values()) + 1
+    os.utime(source, ns=(later, later))
+    build.build()
+    after = {name: path.stat().st_mtime_ns for name, path in built(tree).items()}
+    assert [name for name in after if after[name] != before[name]] == ["lib/c.mpy"]
+
+
+def test_a_deleted_module_does_not_live_on(tree):
+    build.build()
+    (tree / "lib/c.py").unlink()
+    build.build()
+    assert "lib/c.mpy" not in built(tree)
+
+
+def test_an_error_names_the_file_and_the_line(tree):
+    (tree / "lib/c.py").write_text("x = 1\nif :\n")
+    with pytest.raises(errors.UserError, match='(?s)lib/c.py.*line 2') as caught:
+        build.build()
+    assert caught.value.status == errors.FAILED
+    assert "lib/c.mpy" not in built(tree)
+
+
+def test_another_bytecode_than_nodes_read_is_refused(tree, monkeypatch):
+    monkeypatch.setattr(build, "BYTECODE", 7)
+    with pytest.raises(errors.UserError, match="writes bytecode 6, nodes read 7"):
+        build.build()
+    assert not built(tree)
+
+
+def test_the_real_node_is_complete():
+    names = build.build()
+    for name in names:
+        assert (pathlib.Path(build.MPY) / name).read_bytes()[:2] == b"M\x06"
+    for needed in ("firmware/node.mpy", "lib/mqtt.mpy", "tools/host/micropython_main.mpy"):
+        assert needed in names
