@@ -1,4 +1,4 @@
-"""SNTP, the client's side, no I/O: the packet that asks, and what the answer is worth. RFC 4330 sections 4 and 5."""
+"""SNTP, the client's side, no I/O: the packet that asks, and what an answer is worth (RFC 4330, 4 and 5)."""
 
 import struct
 
@@ -11,8 +11,10 @@ _NTP_ERA_S = 1 << 32
 
 
 def request(nonce):
-    """The 48 bytes to send (version 4, client). The server sends the 8 bytes `nonce` back: who did not see the
-    request cannot answer it."""
+    """The 48 bytes to send (version 4, client).
+
+    The server sends the 8 bytes `nonce` back: who did not see the request cannot answer it.
+    """
     return b"\x23" + bytes(39) + nonce
 
 

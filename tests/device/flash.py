@@ -1,4 +1,4 @@
-"""A NOR flash in memory below the interpreter's own littlefs, with a knob for the operation at which power fails."""
+"""A NOR flash in memory, below the interpreter's own littlefs, whose power fails at a chosen operation."""
 
 import os
 
@@ -15,8 +15,8 @@ ROOT = "/flash"
 class Flash:
     """Programs only clear bits and erases set a whole block, as NOR does.
 
-    At operation `cut_at` (counted from 0 over programs and erases) the first `torn` tenths of it happen, and from
-    then on the device answers nothing.
+    At operation `cut_at` (counted from 0 over programs and erases) the first `torn` tenths of it happen, and
+    from then on the device does nothing.
     """
 
     def __init__(self, image, cut_at=None, torn=0):

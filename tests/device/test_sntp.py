@@ -44,7 +44,7 @@ def test_any_version_a_server_answers_with_counts():
 def test_the_count_that_begins_anew_in_2036():
     last = (1 << 32) - 1
     equal(sntp.parse(reply(seconds=last), NONCE), 2085978495)
-    equal(sntp.parse(reply(seconds=last + 2), NONCE), 2085978497)  # the second between is the value for unknown
+    equal(sntp.parse(reply(seconds=last + 2), NONCE), 2085978497)  # the second between means unknown
 
 
 def test_an_answer_to_somebody_else_is_refused():

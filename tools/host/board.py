@@ -1,4 +1,4 @@
-"""This computer as a board, on CPython and on MicroPython's Unix port. The contract: tests/device/test_board_contract.py."""
+"""This computer as a board, on CPython and on MicroPython's Unix port (contract: test_board_contract.py)."""
 
 import asyncio
 import os
@@ -18,9 +18,11 @@ _YEARS_30_S = 946684800  # from 1970 to 2000, where some ports begin to count
 
 
 class HostBoard(World):
-    """`options`: "config" (path), "state" (folder, its flash), "chips" ("simulated" or "none"), and for
-    simulated chips "buses" (an object with i2c, input_pin, ...) or "wire" (a descriptor to the process that
-    has them). `poll`, where it is not None, has to be called some times a second: it brings pin interrupts."""
+    """`options`: "config" (path), "state" (folder, its flash), "chips" ("simulated" or "none"); for simulated
+    chips "buses" (with i2c, input_pin, ...) or "wire" (a descriptor to the process that has them).
+
+    `poll`, where it is not None, has to be called some times a second: it brings pin interrupts.
+    """
 
     family = "host"
 
@@ -30,7 +32,7 @@ class HostBoard(World):
         self.files = Store(options["state"])
         self.mac = _mac(self.files)
         self.default_id = "host-" + self.mac[9:].replace(":", "")
-        self.interpreter = self.name + " " + ".".join([str(n) for n in sys.implementation.version[:3]])
+        self.interpreter = self.name + " %d.%d.%d" % tuple(sys.implementation.version[:3])
         self.model = _first_line("/proc/device-tree/model") or sys.platform
         self.reset_cause = "power-on"
         self.random = random.random
@@ -39,7 +41,7 @@ class HostBoard(World):
         if options.get("wire") is not None and not options.get("buses"):
             from tools.host.wire import Wire
 
-            options["buses"] = Wire(options["wire"])  # kept there: the node may start again with these options
+            options["buses"] = Wire(options["wire"])  # there, since the node may start again with them
         buses = options.get("buses")
         for name in ("i2c", "input_pin", "output_pin", "adc", "onewire", "dht"):
             setattr(self, name, getattr(buses, name) if buses else _absent)

@@ -1,0 +1,111 @@
+"""Every board there is, for the tests of what all of them promise; and a server for their streams."""
+
+import asyncio
+import os
+
+import flash
+from fakes import Esp32, Module, chip
+from fakes.radio import AccessPoint
+
+from tools.host.board import HostBoard
+
+HOME = {"home": {"password": "correct horse"}}
+
+
+class OneChip:
+    """Buses with one chip each, as options["buses"] of the host board: the fake ESP32's own."""
+
+    poll = None
+
+    def i2c(self, bus):
+        return chip.I2c(bus, freq=100_000)
+
+    def input_pin(self, number, pull=None):
+        return chip.Pin(number, chip.Pin.IN, {"up": chip.Pin.PULL_UP}.get(pull))
+
+    def output_pin(self, number):
+        return chip.Pin(number, chip.Pin.OUT)
+
+    def adc(self, number):
+        return chip.Adc(number, atten=chip.Adc.ATTN_11DB)
+
+    def onewire(self, number):
+        return chip.OneWire(chip.Pin(number))
+
+    def dht(self, number):
+        return Module(measure=lambda buf: chip.dht_readinto(chip.Pin(number), buf))
+
+
+def host_board(**options):
+    """The host board with its config.json; without chips unless told otherwise."""
+    root = flash.folder()
+    provision(root)
+    return HostBoard(dict({"config": root + "/config.json", "state": root, "chips": "none"}, **options))
+
+
+def esp32():
+    """A fake ESP32 at home, with its config.json."""
+    result = Esp32(flash.folder())
+    provision(result.root)
+    result.access_points.append(AccessPoint("home", -60, "correct horse"))
+    return result
+
+
+def provision(root):
+    with open(root + "/config.json", "wb") as file:
+        file.write(b'{"schema": 1}')
+
+
+async def on_every_board(check):
+    """Run `check(board)` on each board; a failure says on which."""
+    await named(check, "host", host_board())
+    await named(check, "host with chips", host_board(chips="simulated", buses=OneChip()))
+    with esp32() as device:
+        await named(check, "esp32", device.board())
+
+
+async def named(check, name, board):
+    try:
+        await check(board)
+    except Exception:
+        print("on the board:", name)
+        raise
+
+
+class Server:
+    """`async with Server(serve) as port:` serve(reader, writer) gets each connection."""
+
+    def __init__(self, serve):
+        self._serve = serve
+
+    async def __aenter__(self):
+        for _ in range(20):
+            port = 20_000 + int.from_bytes(os.urandom(2), "little") % 40_000
+            try:
+                self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+                return port
+            except OSError:
+                continue  # taken
+        raise OSError("no free port")
+
+    async def __aexit__(self, *error):
+        self._server.close()
+        await asyncio.sleep(0.02)  # for the connections to notice
+
+
+async def echo(reader, writer):
+    while True:
+        data = await reader.read(1000)
+        if not data:
+            break
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+async def hang_up(reader, writer):
+    """Close with bytes unread, which the kernel turns into a reset."""
+    await reader.read(1)
+    writer.close()
+    await writer.wait_closed()

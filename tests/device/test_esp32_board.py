@@ -1,0 +1,222 @@
+"""What the ESP32's board does beyond the contract, on the fakes: Wi-Fi, clock, watchdog, what it refuses."""
+
+import asyncio
+
+from boards import HOME, Server, echo, esp32
+from fakes import chip
+from fakes.radio import AccessPoint
+from minitest import equal, near, raises
+
+NOW_S = 1795378692
+
+
+async def test_is_what_it_says():
+    with esp32() as device:
+        board = device.board()
+        equal(board.default_id, "esp32s3-a1b2c3")
+        equal(board.mac, "24:6f:28:a1:b2:c3")
+        equal(board.interpreter, "MicroPython 1.29.0")
+        equal(board.memory(), (100_000 - 49_152, 96_712, 49_152))
+
+
+async def test_names_why_it_was_reset():
+    with esp32() as device:
+        names = ("unknown", "power-on", "hard", "watchdog", "deep-sleep", "soft", "unknown")
+        for cause, name in enumerate(names):
+            device.cause = cause
+            equal(device.board().reset_cause, name)
+
+
+async def test_refuses_fat():
+    with esp32() as device:
+        device.filesystem = "VfsFat"
+        with raises(OSError) as caught:
+            device.board()
+        assert "VfsFat" in str(caught.value) and "littlefs" in str(caught.value)
+
+
+async def test_refuses_pins_that_it_has_not():
+    with esp32() as device:
+        board = device.board()
+        for use, number in ((board.i2c, 2), (board.input_pin, 40), (board.output_pin, 34), (board.adc, 4)):
+            with raises(OSError) as caught:
+                use(number)
+            assert str(caught.value)
+        assert board.i2c(0) is board.i2c(0), "two drivers share a bus"
+
+
+async def test_watchdog_starts_with_the_first_feed():
+    with esp32() as device:
+        board = device.board()
+        equal(device.watchdog, None)
+        board.feed()
+        assert device.watchdog.timeout_ms > 12_000 * 4, "below a few name lookups"
+        await board.sleep_ms(device.watchdog.timeout_ms - 1)
+        board.feed()
+        await board.sleep_ms(device.watchdog.timeout_ms + 1)
+        with raises(chip.Reset):
+            board.feed()
+
+
+async def reason(device, board, networks):
+    """Why `join` fails, and that it ends within its deadline with the radio off."""
+    began_ms = device.clock.now_ms
+    with raises(OSError) as caught:
+        await board.join(networks)
+    assert device.clock.now_ms - began_ms < 25_000, "%d ms" % (device.clock.now_ms - began_ms)
+    equal(board.joined(), False)
+    equal((board.address(), board.rssi()), (None, None))
+    return str(caught.value)
+
+
+async def test_joins_the_strongest_network_that_it_knows():
+    with esp32() as device:
+        board = device.board()
+        device.access_points += [
+            AccessPoint("stranger", -20),
+            AccessPoint("home", -40, "correct horse"),
+            AccessPoint("garden", -50, "tomatoes!"),
+        ]
+        await board.join({"garden": {"password": "tomatoes!"}, "home": {"password": "correct horse"}})
+        equal(board.rssi(), -40)
+        equal(board.address(), "192.0.2.7")
+
+
+async def test_goes_on_to_the_next_network():
+    with esp32() as device:
+        board = device.board()
+        deaf = AccessPoint("near", -30, "old words", gives_address=False)
+        for trouble in (AccessPoint("near", -30, "changed!!"), deaf):
+            device.access_points[1:] = [trouble]
+            await board.join({"near": {"password": "old words"}, "home": {"password": "correct horse"}})
+            equal(board.rssi(), -60)
+            await board.leave()
+            equal(board.joined(), False)
+
+
+async def test_joins_an_open_network():
+    with esp32() as device:
+        board = device.board()
+        device.access_points.append(AccessPoint("cafe", -70))
+        await board.join({"cafe": {"password": None}})
+        equal(board.rssi(), -70)
+        await board.leave()
+        await board.join({"cafe": {}})
+        equal(board.rssi(), -70)
+
+
+async def test_joins_a_hidden_network():
+    with esp32() as device:
+        board = device.board()
+        device.access_points.append(AccessPoint("attic", -70, "spiders!!", hidden=True))
+        await board.join({"attic": {"password": "spiders!!"}})
+        equal(board.rssi(), -70)
+
+
+async def test_names_why_it_cannot_join():
+    with esp32() as device:
+        board = device.board()
+        equal(await reason(device, board, {"nowhere": {"password": "anything"}}), "nowhere: no such network")
+        equal(await reason(device, board, {"home": {"password": "wrong one"}}), "home: wrong password")
+        equal(await reason(device, board, {}), "no network is configured")
+        device.access_points[0].gives_address = False
+        equal(await reason(device, board, HOME), "home: no address in time")
+        device.access_points[0].gives_address = True
+        device.access_points[0].password = None
+        equal(await reason(device, board, HOME), "home: Wi-Fi status 211")
+        device.access_points[0].password = "correct horse"
+        await board.join(HOME)
+        equal(board.joined(), True, "after all that:")
+
+
+async def test_joins_again_after_the_network_went_away():
+    with esp32() as device:
+        board = device.board()
+        await board.join(HOME)
+        gone = device.access_points.pop()
+        equal(board.joined(), False)
+        await reason(device, board, HOME)
+        device.access_points.append(gone)
+        await board.join(HOME)
+        equal(board.joined(), True)
+
+
+async def test_can_join_after_a_join_was_given_up():
+    with esp32() as device:
+        board = device.board()
+        joining = asyncio.create_task(board.join(HOME))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        joining.cancel()
+        try:
+            await joining
+        except asyncio.CancelledError:
+            pass
+        await board.sleep_ms(200)
+        await board.join(HOME)
+        equal(board.joined(), True)
+
+
+def time_server(unix_s):
+    """What a good time server answers."""
+    seconds = (unix_s + 2208988800).to_bytes(4, "big")
+    return lambda request: [b"\x24\x02" + bytes(22) + request[40:48] + bytes(8) + seconds + bytes(4)]
+
+
+async def test_knows_no_time_until_a_server_told_it():
+    with esp32() as device:
+        board = device.board()
+        equal(board.time_s(), None)
+        device.time_servers = {"ntp": time_server(NOW_S)}
+        await board.sync_time(["ntp"])
+        near(board.time_s(), NOW_S, 2)
+        await board.sleep_ms(10_000)
+        near(board.time_s(), NOW_S + 10, 2)
+        near(device.board().time_s(), NOW_S + 10, 2)  # after a reset
+        equal(device.sockets, 0)
+
+
+async def test_asks_the_next_server():
+    with esp32() as device:
+        board = device.board()
+        device.time_servers = {
+            "silent": lambda request: [],
+            "liar": time_server(946684800),
+            "stranger": lambda request: time_server(NOW_S + 5000)(bytes(48)),
+            "ntp": lambda request: [b"noise"] + time_server(NOW_S)(request),
+        }
+        await board.sync_time(["unknown", "silent", "liar", "stranger", "ntp"])
+        near(board.time_s(), NOW_S, 2)
+        equal(device.sockets, 0)
+
+
+async def test_says_when_no_server_answers():
+    with esp32() as device:
+        board = device.board()
+        device.time_servers = {"silent": lambda request: []}
+        began_ms = device.clock.now_ms
+        for servers in (["silent", "silent"], []):
+            with raises(OSError):
+                await board.sync_time(servers)
+        assert device.clock.now_ms - began_ms < 6000
+        equal(board.time_s(), None)
+        equal(device.sockets, 0)
+
+
+async def test_looks_a_broker_up_once_until_it_fails():
+    with esp32() as device:
+        board = device.board()
+
+        async def visit(port):
+            stream = await board.open_stream("127.0.0.1", port, None)
+            stream.close()
+            await stream.wait_closed()
+
+        async with Server(echo) as port:
+            await visit(port)
+            await visit(port)
+            equal(device.stream.lookups, 1)
+        for lookups in (1, 2):
+            with raises(OSError):
+                await board.open_stream("127.0.0.1", port, None)
+            equal(device.stream.lookups, lookups)
