@@ -22,7 +22,7 @@ def path():
 
 
 def sources():
-    """Source -> compiled file, both relative, in order. umqtt.simple joins where it was fetched: boards have it built in."""
+    """Source -> compiled file, both relative, in order; with umqtt.simple, where it was fetched: boards have it."""
     found = {}
     for folder in FOLDERS:
         for name in _modules(folder):

@@ -121,7 +121,7 @@ def fetch(index, certificates):
     except OSError as error:
         raise errors.UserError(
             f"could not fetch {SDIST} from the package index at {shown} ({error}); is this machine online, "
-            "and does `pip config list` name an index that it reaches?", errors.UNREACHABLE)
+            "and does `pip config list` name an index that it reaches?", errors.UNREACHABLE) from None
 
 
 def module_of(archive):

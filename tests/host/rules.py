@@ -7,8 +7,9 @@ import ast
 
 HARDWARE = {"machine", "network", "esp32"}
 # What stock MicroPython has and CPython has too, and device code needs.
-DEVICE_STDLIB = {"asyncio", "binascii", "errno", "gc", "hashlib", "io", "json", "math", "os", "random", "select", "socket",
-                 "ssl", "struct", "sys", "time"}
+DEVICE_STDLIB = {
+    "asyncio", "binascii", "errno", "gc", "hashlib", "io", "json", "math", "os", "random", "select", "socket", "ssl",
+    "struct", "sys", "time"}
 # Lines of a module and of a function: on a board memory counts too.
 DEVICE_LINES, DEVICE_FUNCTION_LINES = 250, 45
 TOOLS_LINES, TOOLS_FUNCTION_LINES = 450, 60
@@ -119,7 +120,9 @@ def table_writes(path, tree):
 def small(path, text, tree):
     """Modules and functions of a size that one can hold in the head."""
     found = []
-    most, function_most = (DEVICE_LINES, DEVICE_FUNCTION_LINES) if is_device(path) else (TOOLS_LINES, TOOLS_FUNCTION_LINES)
+    most, function_most = TOOLS_LINES, TOOLS_FUNCTION_LINES
+    if is_device(path):
+        most, function_most = DEVICE_LINES, DEVICE_FUNCTION_LINES
     lines = text.count("\n")
     if lines > most:
         found.append(f"{path} has {lines} lines, allowed {most}")
@@ -155,7 +158,8 @@ def no_raise_from(path, tree):
     """MicroPython drops the cause and prints a warning."""
     if not is_device(path):
         return []
-    return [f"{path}:{node.lineno} raise ... from" for node in ast.walk(tree) if isinstance(node, ast.Raise) and node.cause]
+    return [f"{path}:{node.lineno} raise ... from" for node in ast.walk(tree)
+            if isinstance(node, ast.Raise) and node.cause]
 
 
 def waits_have_names(path, tree):

@@ -67,7 +67,8 @@ def ended_by(number, *argv):
 
 
 def test_every_mistake_is_told_at_once(config):
-    done = mote_run("--config", config(telemetry={"interval_s": "often"}, nonsense=1, mqtt={"host": "h", "port": 99999}))
+    wrong = config(telemetry={"interval_s": "often"}, nonsense=1, mqtt={"host": "h", "port": 99999})
+    done = mote_run("--config", wrong)
     assert done.returncode == errors.USAGE
     assert "3 mistake(s)" in done.stderr
     for key, found in (("telemetry.interval_s", '"often"'), ("nonsense", "1"), ("mqtt.port", "99999")):

@@ -8,7 +8,7 @@ import gc
 import json
 import sys
 
-from firmware.node import Node
+from firmware.node import Node, lend
 from together import together
 from tools.host.board import HostBoard
 
@@ -35,7 +35,7 @@ async def live(options):
         board = node = None
         gc.collect()  # there is no room for the old node beside the new one
         board = HostBoard(options)
-        node = Node(board)
+        node = Node(board, lend)
         ending = await together(node.run(), _stop(node), _poll(board))
 
 

@@ -34,7 +34,8 @@ def add_arguments(parser):
     parser.add_argument("--interpreter", choices=("cpython", "micropython"), default="cpython")
     parser.add_argument("--heap", type=_heap, default="128k", metavar="SIZE",
                         help="MicroPython's heap, such as 96k or 1m (default 128k)")
-    parser.add_argument("--state", metavar="DIR", help="the node's flash, kept between runs (default: a new one, thrown away)")
+    parser.add_argument("--state", metavar="DIR",
+                        help="the node's flash, kept between runs (default: a new one, thrown away at the end)")
     parser.add_argument("--seconds", type=_positive, metavar="N", help="leave cleanly after N seconds")
     parser.add_argument("--chips", choices=("simulated", "none"), default="simulated",
                         help="what is on the buses (default simulated)")
@@ -70,7 +71,8 @@ def read_config(path):
         with open(path, "rb") as file:
             document = configuration.parsed(file.read())
     except OSError as error:
-        raise errors.UserError(f"cannot read {path} ({error.strerror}): copy config.json.example and edit it") from None
+        raise errors.UserError(
+            f"cannot read {path} ({error.strerror}): copy config.json.example and edit it") from None
     except configuration.ConfigError as error:
         raise errors.UserError(f"{path}: {error.args[0]}") from None
     problems = configuration.check(document)
