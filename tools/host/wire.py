@@ -1,0 +1,105 @@
+"""Buses and pins of another process, over one descriptor, so that a small heap need not hold their chips.
+
+A request is six bytes: letter, number of the bus or pin, I2C address, register, how many bytes follow, how
+many are wanted; then those that follow. The reply is two bytes, error number (0: none) and count, then that
+many bytes. Every call waits for its reply. Interrupts are fetched: while a pin has a handler, somebody calls
+`poll()` every 20 to 100 ms. The other end, with the table of letters, is tools/sim/wire_server.py.
+"""
+
+
+class Wire:
+    """`descriptor`: an inherited socket. Everything raises what the chip would: OSError."""
+
+    def __init__(self, descriptor):
+        self._file = open(descriptor, "r+b", 0)
+        self.handlers = {}
+
+    def i2c(self, bus):
+        return _I2c(self, bus)
+
+    def onewire(self, number):
+        return _OneWire(self, number)
+
+    def input_pin(self, number, pull=None):
+        return _Pin(self, number)
+
+    output_pin = adc = dht = input_pin
+
+    def poll(self):
+        """Call the handlers of the pins that changed since the last time."""
+        if self.handlers:
+            for number in self.ask("p", 0):
+                self.handlers[number](_Pin(self, number))
+
+    def ask(self, letter, number, data=b"", size=0, address=0, register=0):
+        """Send a request, wait, and return the reply's bytes."""
+        self._file.write(bytes((ord(letter), number, address, register, len(data), size)) + data)
+        status, count = self._read(2)
+        if status:
+            raise OSError(status)
+        return self._read(count)
+
+    def _read(self, size):
+        data = b""
+        while len(data) < size:
+            more = self._file.read(size - len(data))
+            if not more:
+                raise OSError(5)  # the other process is gone
+            data += more
+        return data
+
+
+class _Port:
+    def __init__(self, wire, number):
+        self._ask = wire.ask
+        self._wire = wire
+        self._number = number
+
+
+class _I2c(_Port):
+    def scan(self):
+        return list(self._ask("s", self._number))
+
+    def writeto(self, address, buf):
+        self._ask("w", self._number, buf, 0, address)
+
+    def readfrom_into(self, address, buf):
+        buf[:] = self._ask("r", self._number, b"", len(buf), address)
+
+    def writeto_mem(self, address, register, buf):
+        self._ask("W", self._number, buf, 0, address, register)
+
+    def readfrom_mem_into(self, address, register, buf):
+        buf[:] = self._ask("R", self._number, b"", len(buf), address, register)
+
+
+class _OneWire(_Port):
+    def reset(self):
+        return self._ask("0", self._number) != b"\0"
+
+    def write(self, buf):
+        self._ask("1", self._number, buf)
+
+    def readinto(self, buf):
+        buf[:] = self._ask("2", self._number, b"", len(buf))
+
+    def scan(self):
+        roms = self._ask("3", self._number)
+        return [roms[at : at + 8] for at in range(0, len(roms), 8)]
+
+
+class _Pin(_Port):
+    """A pin of any kind."""
+
+    def value(self, *level):
+        return self._ask("v", self._number, bytes(level))[0]
+
+    def irq(self, handler):
+        self._ask("i", self._number)
+        self._wire.handlers[self._number] = handler
+
+    def read_uv(self):
+        return int.from_bytes(self._ask("a", self._number), "little")
+
+    def measure(self, buf):
+        buf[:] = self._ask("d", self._number, b"", 5)
