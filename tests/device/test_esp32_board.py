@@ -88,8 +88,10 @@ async def test_goes_on_to_the_next_network():
         deaf = AccessPoint("near", -30, "old words", gives_address=False)
         for trouble in (AccessPoint("near", -30, "changed!!"), deaf):
             device.access_points[1:] = [trouble]
+            began_ms = device.clock.now_ms
             await board.join({"near": {"password": "old words"}, "home": {"password": "correct horse"}})
             equal(board.rssi(), -60)
+            assert device.clock.now_ms - began_ms < 20_000, "the first may not use up all the time"
             await board.leave()
             equal(board.joined(), False)
 
