@@ -53,8 +53,9 @@ def environment(*path):
 
 
 def output(*argv, path, heap=None, timeout_s=60):
-    """Run the interpreter from the repository's root; return what it printed. Raises CalledProcessError."""
+    """Run the interpreter from the repository's root; return what it printed. Raises UserError with its last words."""
     done = subprocess.run(
-        command(*argv, heap=heap), env=environment(*path), cwd=ROOT, check=True, timeout=timeout_s,
-        capture_output=True, text=True)
+        command(*argv, heap=heap), env=environment(*path), cwd=ROOT, timeout=timeout_s, capture_output=True, text=True)
+    if done.returncode:
+        raise errors.UserError("MicroPython failed:\n" + (done.stdout + done.stderr)[-1000:], errors.FAILED)
     return done.stdout

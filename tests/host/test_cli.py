@@ -28,7 +28,7 @@ def test_without_a_verb_it_shows_the_overview_and_says_usage():
 
 
 def test_help_imports_no_verb():
-    code = "import sys, tools.__main__ as m; m.main(['--help']); print([name for name in sys.modules if 'verbs' in name])"
+    code = "import sys, tools.__main__ as m; m.main(['--help']); print([n for n in sys.modules if 'verbs' in n])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
 
