@@ -1,4 +1,4 @@
-"""The node on MicroPython's Unix port; imported by `mote run` with HostBoard's options as JSON in sys.argv[1].
+"""The node on MicroPython's Unix port; `mote run` calls main() with HostBoard's options as JSON in MOTE_OPTIONS.
 
 Anything on standard input asks it to leave. Little code: it shares the node's heap.
 """
@@ -6,6 +6,7 @@ Anything on standard input asks it to leave. Little code: it shares the node's h
 import asyncio
 import gc
 import json
+import os
 import sys
 
 from firmware.node import Node, lend
@@ -39,4 +40,5 @@ async def live(options):
         ending = await together(node.run(), _stop(node), _poll(board))
 
 
-asyncio.run(live(json.loads(sys.argv[1])))
+def main():
+    asyncio.run(live(json.loads(os.getenv("MOTE_OPTIONS"))))

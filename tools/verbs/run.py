@@ -24,7 +24,7 @@ HELP = "run one node on this computer, against a real broker"
 EXAMPLE = "mote run --config config.json --interpreter micropython --heap 128k"
 
 # The current folder comes first on the interpreter's path: it would find sources there, and compile them on its heap.
-_ENTRY = "import sys; sys.path.pop(0); import tools.host.micropython_main"
+_ENTRY = "import sys; sys.path.pop(0); from tools.host.micropython_main import main; main()"
 
 _SIGSET_BYTES = 128  # sigset_t of glibc and musl
 
@@ -104,11 +104,12 @@ def _live_on_micropython(options, document, args):
     wire = _serve_chips(_buses(document)) if args.chips == "simulated" else None
     options["wire"] = wire.fileno() if wire else None
     _signals_to_stdin(args.seconds)
-    os.environ.update(micropython.environment(*build.path()))
+    # Not an argument: MicroPython keeps those as names, which end at 255 bytes.
+    os.environ.update(micropython.environment(*build.path()), MOTE_OPTIONS=json.dumps(options))
     sys.stdout.flush()
     import micropython_unix
 
-    argv = micropython.arguments("-c", _ENTRY, json.dumps(options), heap=args.heap)
+    argv = micropython.arguments("-c", _ENTRY, heap=args.heap)
     return micropython_unix.run_main(["micropython", *argv])
 
 
