@@ -14,22 +14,19 @@ class Wire:
         self._file = open(descriptor, "r+b", 0)
         self.handlers = {}
 
-    def i2c(self, bus):
-        return _I2c(self, bus)
-
     def onewire(self, number):
         return _OneWire(self, number)
 
     def input_pin(self, number, pull=None):
-        return _Pin(self, number)
+        return _Port(self, number)
 
-    output_pin = adc = dht = input_pin
+    i2c = output_pin = adc = dht = input_pin
 
     def poll(self):
         """Call the handlers of the pins that changed since the last time."""
         if self.handlers:
             for number in self.ask("p", 0):
-                self.handlers[number](_Pin(self, number))
+                self.handlers[number](_Port(self, number))
 
     def ask(self, letter, number, data=b"", size=0, address=0, register=0):
         """Send a request, wait, and return the reply's bytes."""
@@ -50,13 +47,13 @@ class Wire:
 
 
 class _Port:
+    """A bus or pin of any kind but 1-Wire: one class costs less heap than one for each."""
+
     def __init__(self, wire, number):
         self._ask = wire.ask
-        self._wire = wire
+        self._handlers = wire.handlers
         self._number = number
 
-
-class _I2c(_Port):
     def scan(self):
         return list(self._ask("s", self._number))
 
@@ -72,6 +69,19 @@ class _I2c(_Port):
     def readfrom_mem_into(self, address, register, buf):
         buf[:] = self._ask("R", self._number, b"", len(buf), address, register)
 
+    def value(self, *level):
+        return self._ask("v", self._number, bytes(level))[0]
+
+    def irq(self, handler):
+        self._ask("i", self._number)
+        self._handlers[self._number] = handler
+
+    def read_uv(self):
+        return int.from_bytes(self._ask("a", self._number), "little")
+
+    def measure(self, buf):
+        buf[:] = self._ask("d", self._number, b"", 5)
+
 
 class _OneWire(_Port):
     def reset(self):
@@ -86,20 +96,3 @@ class _OneWire(_Port):
     def scan(self):
         roms = self._ask("3", self._number)
         return [roms[at : at + 8] for at in range(0, len(roms), 8)]
-
-
-class _Pin(_Port):
-    """A pin of any kind."""
-
-    def value(self, *level):
-        return self._ask("v", self._number, bytes(level))[0]
-
-    def irq(self, handler):
-        self._ask("i", self._number)
-        self._wire.handlers[self._number] = handler
-
-    def read_uv(self):
-        return int.from_bytes(self._ask("a", self._number), "little")
-
-    def measure(self, buf):
-        buf[:] = self._ask("d", self._number, b"", 5)
