@@ -60,12 +60,8 @@ board.scl_pin int 0 48 null ?r
 board.sda_pin int 0 48 null ?r
 """
 
-MAX_BYTES = 4_096
-MAX_DEPTH = 6
-MAX_STEP = 1_000  # a revision may run ahead this far: a lost document must not block, a huge one must not lock out
-MAX_REVISION = 2**30
 HIDDEN = "***"
-NAMED = ("wifi", "sensors")  # sections whose keys are names of the user's choice
+_NAMED = ("wifi", "sensors")  # sections whose keys are names of the user's choice
 
 _ALLOWED = {
     "int": "a whole number from %s to %s",
@@ -80,13 +76,9 @@ _ALLOWED = {
 }
 
 
-class ConfigError(ValueError):
-    """A document that is not obeyed: args are a reason, and a list of (key, found, allowed)."""
-
-
 def row(path):
     """The table's line for a path (a sequence of keys), as a list of six words, or None."""
-    if len(path) > 1 and path[0] in NAMED:
+    if len(path) > 1 and path[0] in _NAMED:
         path = (path[0], "*") + tuple(path[2:])
     at = KEYS.find("\n" + ".".join(path) + " ")
     return KEYS[at + 1 : KEYS.find("\n", at + 1)].split(" ") if at >= 0 else None
@@ -151,20 +143,6 @@ def is_secret(path):
     return bool(line) and "!" in line[5]
 
 
-def redacted(document, shown, path=()):
-    """A copy without secrets: a secret that is set becomes `***` when `shown`, else its key is left out."""
-    result = {}
-    for key in document:
-        value = document[key]
-        if isinstance(value, dict):
-            result[key] = redacted(value, shown, path + (key,))
-        elif value is None or not is_secret(path + (key,)):
-            result[key] = value
-        elif shown:
-            result[key] = HIDDEN
-    return result
-
-
 def reconnects(old, new):
     """Whether going from one whole configuration to another needs a new connection."""
     for line in KEYS.strip().split("\n"):
@@ -203,7 +181,7 @@ def _required(document):
 def _check_leaf(path, value, problems):
     line = row(path)
     key = ".".join(path)[:60]
-    if len(path) > 1 and path[0] in NAMED and not _good_name(path[0], path[1]):
+    if len(path) > 1 and path[0] in _NAMED and not _good_name(path[0], path[1]):
         allowed = "a name of 1 to 32 bytes" if path[0] == "wifi" else "a name of [a-z][a-z0-9_]{0,15}"
         problems.append((key, _shown(path[1]), allowed))
     elif line is None or line[1] == "names":
@@ -269,35 +247,3 @@ def _good(kind, low, high, value):
     if kind == "topic":
         return not ("+" in value or "#" in value or value[0] in "/$" or value[-1] == "/")
     return True
-
-
-def parsed(data):
-    """The JSON object in `data` (bytes). Raises ConfigError; size and depth are looked at before parsing."""
-    if data is None or len(data) > MAX_BYTES:
-        raise ConfigError("longer than %d bytes" % MAX_BYTES)
-    depth = deepest = 0
-    quoted = escaped = False
-    for byte in data:
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = byte == 92
-            quoted = byte != 34
-        elif byte == 34:
-            quoted = True
-        elif byte in b"[{":
-            depth += 1
-            deepest = max(depth, deepest)
-        elif byte in b"]}":
-            depth -= 1
-    if deepest > MAX_DEPTH:
-        raise ConfigError("nested deeper than %d" % MAX_DEPTH)
-    try:
-        document = json.loads(str(data, "utf-8"))
-    except MemoryError:
-        raise ConfigError("not enough memory")
-    except (ValueError, UnicodeError):
-        raise ConfigError("not JSON in UTF-8")
-    if not isinstance(document, dict):
-        raise ConfigError("not a JSON object")
-    return document

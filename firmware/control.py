@@ -1,71 +1,67 @@
-"""What comes in: the desired configuration, bare values for single keys, commands. One table of verbs."""
+"""What comes in: commands by one table of verbs, and documents of the configuration, each in its turn."""
 
-import asyncio
 import json
 
-MAX_WAITING = 8  # messages: a flood is counted and dropped, telemetry goes on
-MAX_COMMAND_BYTES = 1_024
-MAX_WORD_BYTES = 64
-SPREAD_MS = 10_000  # commands to many nodes are obeyed at random within this, or they would answer in step
-BLINKS = 10
-BLINK_MS = 250
+_MAX_WAITING = 8  # messages: a flood is counted and dropped, telemetry goes on
+_MAX_COMMAND_BYTES = 1_024
+_MAX_WORD_BYTES = 64
+_SPREAD_MS = 10_000  # commands to many nodes are obeyed at random within this, or they would answer in step
+_BLINKS = 20
+_BLINK_MS = 250
+_IDLE_MS = 60_000
 
 
 class Control:
     """`verbs` maps a command's verb to a function of its word, which may return a dict for the reply.
 
-    `follow(effect)` is called after each document: None (nothing changed), "live", "reconnect", or "announce" when
-    Home Assistant asks to hear everything again; `reply(fields)` is called with each answer.
+    `follow(kind, name, payload)` is called with everything else, `reply(fields)` with each answer.
     """
 
-    def __init__(self, board, desired, verbs, follow, reply):
+    def __init__(self, board, verbs, follow, reply):
         self._board = board
-        self._desired = desired
         self._verbs = verbs
         self._follow = follow
         self._reply = reply
         self._waiting = []
-        self._come = asyncio.Event()
+        self._led = None
+        self._blinks = 0
+        self._blink_ms = 0
         self.dropped = 0
 
-    def receive(self, kind, name, wide, payload):
-        """Take a message; it is obeyed later, after its acknowledgement has left, so that a restart cannot loop."""
-        if len(self._waiting) >= MAX_WAITING:
+    def receive(self, now, kind, name, wide, payload):
+        """Take a message; it is obeyed at a later turn, after its acknowledgement, so that a restart cannot loop."""
+        if len(self._waiting) >= _MAX_WAITING:
             self.dropped += 1
             return
-        self._waiting.append((kind, name, wide, payload))
-        self._come.set()
+        due = now + int(self._board.random() * _SPREAD_MS) if wide else now
+        self._waiting.append((due, kind, name, wide, payload))
 
-    async def run(self):
-        """Obey what comes, in order."""
-        while True:
-            await self._come.wait()
-            self._come.clear()
-            while self._waiting:
-                kind, name, wide, payload = self._waiting.pop(0)
-                if wide:
-                    await self._board.sleep_ms(int(self._board.random() * SPREAD_MS))
-                self._obey(kind, name, wide, payload)
-                if kind == "command" and name == "identify":
-                    await self._blink()
+    def turn(self, now):
+        """Obey what is due at `now` (milliseconds of uptime); returns milliseconds until there is more to do."""
+        due = [item for item in self._waiting if item[0] <= now]
+        self._waiting = [item for item in self._waiting if item[0] > now]
+        for _, kind, name, wide, payload in due:
+            if kind == "command":
+                self._command(name, wide, payload)
+            else:
+                self._follow(kind, name, payload)
+        return min([self._blink(now)] + [item[0] - now for item in self._waiting])
 
-    def _obey(self, kind, name, wide, payload):
-        if kind == "command":
-            self._command(name, wide, payload)
-        elif kind == "config":
-            self._follow(self._desired.obey(payload))
-        elif kind == "announce":
-            self._follow("announce")
-        else:
-            self._follow(self._desired.obey_key(name, payload))
-
-    async def _blink(self):
-        pin = self._desired.effective["board"]["led_pin"]
+    def identify(self, pin):
+        """Blink the LED at `pin` (None: there is none) for five seconds."""
         if pin is not None:
-            led = self._board.output_pin(pin)
-            for count in range(2 * BLINKS):
-                led.value(1 - count % 2)
-                await self._board.sleep_ms(BLINK_MS)
+            self._led = self._board.output_pin(pin)
+            self._blinks = _BLINKS
+            self._blink_ms = 0
+
+    def _blink(self, now):
+        if not self._blinks:
+            return _IDLE_MS
+        if now >= self._blink_ms:
+            self._blinks -= 1
+            self._led.value(self._blinks & 1)
+            self._blink_ms = now + _BLINK_MS
+        return self._blink_ms - now
 
     def _command(self, verb, wide, payload):
         """Obey one verb and answer; whatever is wrong with it becomes the answer."""
@@ -86,17 +82,18 @@ class Control:
 
 def _arguments(payload):
     """(id, word) of a command's payload: nothing, a word, or a JSON object. Raises ValueError."""
-    if payload is None or len(payload) > MAX_COMMAND_BYTES:
-        raise ValueError("longer than %d bytes" % MAX_COMMAND_BYTES)
-    if payload[:1] != b"{":
-        if len(payload) > MAX_WORD_BYTES:
-            raise ValueError("a word has up to %d bytes" % MAX_WORD_BYTES)
-        return None, str(payload, "utf-8")
+    if payload is None or len(payload) > _MAX_COMMAND_BYTES:
+        raise ValueError("longer than %d bytes" % _MAX_COMMAND_BYTES)
+    text = str(payload, "utf-8")
+    if text[:1] != "{":
+        if len(text) > _MAX_WORD_BYTES:
+            raise ValueError("a word has up to %d bytes" % _MAX_WORD_BYTES)
+        return None, text
     try:
-        document = json.loads(str(payload, "utf-8"))
-        name = document.get("id")
+        document = json.loads(text)
     except (ValueError, MemoryError, RuntimeError):  # CPython's parser recurses, MicroPython's allocates
         raise ValueError("not a JSON object")
+    name = document.get("id")
     if not (name is None or isinstance(name, (str, int)) and len(str(name)) <= 64):
         raise ValueError("id: a text of up to 64 characters")
     return name, document.get("word", "")

@@ -1,138 +1,202 @@
-"""What the node is asked to be and what it is: base, patch and revision, and the report of them.
+"""What the node is asked to be: base, patch and revision, how a document of them is obeyed, and the report.
 
-`table` is the module firmware.config. It is needed only while a document is looked at, so it is fetched through
-`table()` and may leave memory in between; the report is kept as finished text for the same reason.
+Functions over `settings`, which keeps what the node needs all the time: `effective`, the whole configuration that the
+parts obey; `report`, the reported document as finished pieces; `revision`. The code here, and the `table` (the module
+firmware.config), are needed only while a document is looked at, and may leave memory in between.
 """
 
 import json
 
-FILE = "config"
+_FILE = "config"
+_MAX_BYTES = 4_096
+_MAX_DEPTH = 6
+_MAX_STEP = 1_000  # a revision may run ahead this far: a lost document must not block, a huge one must not lock out
+_MAX_REVISION = 0x40000000
 
 
-class Desired:
-    """`effective` is the whole configuration that the parts obey; `report` the reported document, in pieces."""
+class ConfigError(ValueError):
+    """A document that is not obeyed: args are a reason, and a list of (key, found, allowed)."""
 
-    def __init__(self, board, table):
-        self._board = board
-        self._table = table
-        self._patch = {}
-        self.revision = 0
-        self.effective = None
-        self.report = ()
-        self.refused = 0  # documents that were not obeyed, since the start
 
-    def load(self):
-        """Read base and patch. Raises ConfigError when the base itself is wrong: nobody could then be reported to."""
-        table = self._table()
-        base = self._base(table)
-        stored = self._board.files.load(FILE)
-        if stored:
-            document = json.loads(stored)
-            self.revision = document["revision"]
-            self._patch = document["patch"]
-        whole = table.merge(base, self._patch)
-        problems = table.check(whole)
-        if problems:  # a newly provisioned base that the old patch does not fit: the base alone is known to be good
-            whole = base
-        self.effective = table.filled(whole)
-        self._write_report(table, "rejected" if problems else "applied", "the patch does not fit" if problems else None, problems)
+def load(board, table, settings):
+    """Read base and patch. Raises ConfigError when the base itself is wrong: nobody could then be reported to."""
+    base = _base(board, table)
+    settings.revision, patch = _stored(board)
+    whole = table.merge(base, patch)
+    problems = table.check(whole)
+    if problems:  # a newly provisioned base that the old patch does not fit: the base alone is known to be good
+        whole = base
+    settings.effective = table.filled(whole)
+    reason = "the patch does not fit" if problems else None
+    _report(table, settings, patch, "rejected" if problems else "applied", reason, problems)
 
-    def _base(self, table):
-        base = table.parsed(self._board.read_config())
-        problems = table.check(base)
-        if problems:
-            raise table.ConfigError("config.json", problems)
-        return base
 
-    def obey(self, data):
-        """Obey a document from `config/set` (bytes, or None when it was too long).
+def obey(board, table, settings, data):
+    """Obey a document from `config/set` (bytes, or None when it was too long).
 
-        Returns None when it changed nothing, else what follows: "live" or "reconnect".
-        """
-        table = self._table()
-        try:
-            document = table.parsed(data)
-            revision = document.get("revision")
-            patch = document.get("patch")
-            if isinstance(revision, bool) or not isinstance(revision, int) or not isinstance(patch, dict) or len(document) > 2:
-                raise table.ConfigError('not of the form {"revision": n, "patch": {...}}')
-            if revision <= self.revision:
-                self._board.log("config: revision %d is not above %d, ignored" % (revision, self.revision))
-                return None
-            if revision > self.revision + table.MAX_STEP or revision >= table.MAX_REVISION:
-                raise table.ConfigError("revision is more than %d ahead" % table.MAX_STEP)
-            return self._change(table, revision, self._with_secrets(table, patch, self._patch, ()))
-        except table.ConfigError as error:
-            return self._refuse(table, *error.args)
+    Returns None when it changed nothing, else what follows: "live" or "reconnect".
+    """
+    patch = _stored(board)[1]
+    try:
+        document = parsed(data)
+        revision = document.get("revision")
+        wanted = document.get("patch")
+        whole = not isinstance(revision, bool) and isinstance(revision, int) and isinstance(wanted, dict)
+        if not whole or len(document) > 2:
+            raise ConfigError('not of the form {"revision": n, "patch": {...}}')
+        if revision <= settings.revision:
+            board.log("config: revision %d is not above %d, ignored" % (revision, settings.revision))
+            return None
+        if revision > settings.revision + _MAX_STEP or revision >= _MAX_REVISION:
+            raise ConfigError("revision is more than %d ahead" % _MAX_STEP)
+        return _change(board, table, settings, revision, _with_secrets(table, wanted, patch, ()))
+    except ConfigError as error:
+        return _refuse(board, table, settings, patch, error)
 
-    def obey_key(self, key, data):
-        """Obey a bare value for one dotted key; returns as `obey` does."""
-        table = self._table()
-        try:
-            path = key.split(".")
-            line = table.row(path)
-            if not line or line[1] == "names":
-                raise table.ConfigError("no such key", [(key[:60], None, "a key of the table")])
-            if data is None or len(data) > 256:
-                raise table.ConfigError("longer than 256 bytes")
-            try:
-                value = str(data, "utf-8")
-                value = json.loads(value)
-            except ValueError:
-                pass  # a bare word is a text
-            for part in reversed(path):
-                value = {part: value}
-            return self._change(table, self.revision + 1, table.merge(self._patch, value))
-        except table.ConfigError as error:
-            return self._refuse(table, *error.args)
 
-    def _with_secrets(self, table, patch, old, path):
-        """`patch` with the secrets of `old` that it leaves out; of a network only while its entry is still there."""
-        patch = dict(patch)
-        for key in old:
-            value = old[key]
-            if isinstance(value, dict):
-                inner = patch.get(key, {})
-                if isinstance(inner, dict) and (key in patch or path != ("wifi",)):
-                    inner = self._with_secrets(table, inner, value, path + (key,))
-                    if inner:
-                        patch[key] = inner
-            elif key not in patch and table.is_secret(path + (key,)):
-                patch[key] = value
-        return patch
+def obey_key(board, table, settings, key, data):
+    """Obey a bare value for one dotted key; returns as `obey` does."""
+    patch = _stored(board)[1]
+    path = key.split(".")
+    try:
+        line = table.row(path)
+        if not line or line[1] == "names":
+            raise ConfigError("no such key", [(key[:60], None, "a key of the table")])
+        value = _bare(data)
+        for part in reversed(path):
+            value = {part: value}
+        return _change(board, table, settings, settings.revision + 1, table.merge(patch, value))
+    except ConfigError as error:
+        return _refuse(board, table, settings, patch, error)
 
-    def _change(self, table, revision, patch):
-        """Check the whole, store it, and only then obey it."""
-        if self.effective["config"]["key"] is not None:
-            raise table.ConfigError("config.key is set: only signed documents are obeyed")
-        whole = table.merge(self._base(table), patch)
-        problems = table.check(whole)
-        if problems:
-            raise table.ConfigError("%d mistakes" % len(problems), problems)
-        try:
-            self._board.files.save(FILE, json.dumps({"revision": revision, "patch": patch}).encode())
-        except OSError as error:
-            raise table.ConfigError("not stored: %s" % error)
-        self._patch = patch
-        self.revision = revision
-        old, self.effective = self.effective, table.filled(whole)
-        self._write_report(table, "applied", None, ())
-        return "reconnect" if table.reconnects(old, self.effective) else "live"
 
-    def _refuse(self, table, reason, problems=()):
-        self.refused += 1
-        self._board.log("config refused: %s" % reason)
-        self._write_report(table, "rejected", reason, problems)
+def _bare(data):
+    """A bare value: JSON, or else the text itself."""
+    if data is None or len(data) > 256:
+        raise ConfigError("longer than 256 bytes")
+    try:
+        text = str(data, "utf-8")
+    except UnicodeError:
+        raise ConfigError("not UTF-8")
+    try:
+        return json.loads(text)
+    except (ValueError, RuntimeError):
+        return text
 
-    def _write_report(self, table, state, reason, problems):
-        """Finish the text of the reported document (design: topics), secrets hidden."""
-        errors = [{"key": key, "found": found, "allowed": allowed} for key, found, allowed in problems]
-        head = {"revision": self.revision, "state": state, "reason": reason, "errors": errors}
-        pieces = [json.dumps(head)[:-1] + ',"patch":', json.dumps(table.redacted(self._patch, False)), ',"config":']
-        comma = "{"
-        for section in self.effective:
-            body = table.redacted({section: self.effective[section]}, True)
-            pieces.append(comma + json.dumps(body)[1:-1])
-            comma = ","
-        pieces.append("}}")
-        self.report = [piece.encode() for piece in pieces]
+
+def _base(board, table):
+    base = parsed(board.read_config())
+    problems = table.check(base)
+    if problems:
+        raise ConfigError("config.json", problems)
+    return base
+
+
+def _stored(board):
+    """(revision, patch) as they were stored last."""
+    data = board.files.load(_FILE)
+    if not data:
+        return 0, {}
+    document = json.loads(str(data, "utf-8"))
+    return document["revision"], document["patch"]
+
+
+def _with_secrets(table, patch, old, path):
+    """`patch` with the secrets of `old` that it leaves out; of a network only while its entry is still there."""
+    patch = dict(patch)
+    for key in old:
+        value = old[key]
+        if isinstance(value, dict):
+            inner = patch.get(key, {})
+            if isinstance(inner, dict) and (key in patch or path != ("wifi",)):
+                inner = _with_secrets(table, inner, value, path + (key,))
+                if inner:
+                    patch[key] = inner
+        elif key not in patch and table.is_secret(path + (key,)):
+            patch[key] = value
+    return patch
+
+
+def _change(board, table, settings, revision, patch):
+    """Check the whole, store it, and only then obey it."""
+    if settings.effective["config"]["key"] is not None:
+        raise ConfigError("config.key is set: only signed documents are obeyed")
+    whole = table.merge(_base(board, table), patch)
+    problems = table.check(whole)
+    if problems:
+        raise ConfigError("mistakes", problems)
+    try:
+        board.files.save(_FILE, json.dumps({"revision": revision, "patch": patch}).encode())
+    except OSError as error:
+        raise ConfigError("not stored: %s" % error)
+    old = settings.effective
+    settings.revision = revision
+    settings.effective = table.filled(whole)
+    _report(table, settings, patch, "applied", None, ())
+    return "reconnect" if table.reconnects(old, settings.effective) else "live"
+
+
+def _refuse(board, table, settings, patch, error):
+    reason = error.args[0]
+    board.log("config refused: %s" % reason)
+    _report(table, settings, patch, "rejected", reason, error.args[1] if len(error.args) > 1 else ())
+
+
+def _report(table, settings, patch, state, reason, problems):
+    """Finish the text of the reported document (design: topics), secrets hidden."""
+    errors = [{"key": key, "found": found, "allowed": allowed} for key, found, allowed in problems]
+    head = {"revision": settings.revision, "state": state, "reason": reason, "errors": errors}
+    pieces = [json.dumps(head)[:-1] + ',"patch":', json.dumps(_redacted(table, patch, False)), ',"config":']
+    comma = "{"
+    for section in settings.effective:
+        body = _redacted(table, {section: settings.effective[section]}, True)
+        pieces.append(comma + json.dumps(body)[1:-1])
+        comma = ","
+    pieces.append("}}")
+    settings.report = pieces
+
+
+def _redacted(table, document, shown, path=()):
+    """A copy without secrets: a secret that is set becomes `***` when `shown`, else its key is left out."""
+    result = {}
+    for key in document:
+        value = document[key]
+        if isinstance(value, dict):
+            result[key] = _redacted(table, value, shown, path + (key,))
+        elif value is None or not table.is_secret(path + (key,)):
+            result[key] = value
+        elif shown:
+            result[key] = table.HIDDEN
+    return result
+
+
+def parsed(data):
+    """The JSON object in `data` (bytes). Raises ConfigError; size and depth are looked at before parsing."""
+    if data is None or len(data) > _MAX_BYTES:
+        raise ConfigError("longer than %d bytes" % _MAX_BYTES)
+    depth = deepest = 0
+    quoted = escaped = False
+    for byte in data:
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = byte == 92
+            quoted = byte != 34
+        elif byte == 34:
+            quoted = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(depth, deepest)
+        elif byte in b"]}":
+            depth -= 1
+    if deepest > _MAX_DEPTH:
+        raise ConfigError("nested deeper than %d" % _MAX_DEPTH)
+    try:
+        document = json.loads(str(data, "utf-8"))
+    except MemoryError:
+        raise ConfigError("not enough memory")
+    except (ValueError, UnicodeError):
+        raise ConfigError("not JSON in UTF-8")
+    if not isinstance(document, dict):
+        raise ConfigError("not a JSON object")
+    return document

@@ -4,21 +4,19 @@ import asyncio
 
 from backoff import delay_ms
 from mqtt import LINK_ERRORS, Client
-from together import together
+from together import together, within
 
-CONNECT_S = 15  # name, TCP, TLS on a slow chip; CONNACK has its own deadline in the client
-CLOSE_S = 3  # a TLS goodbye to a dead peer must not hold up the next attempt
-GOODBYE_S = 5  # for the last words before a clean leave
-JOIN_S = 30  # above the board's own deadline for joining, which names its reason
-CLOCK_S = 6  # for the clock before a first TLS connection
-RESYNC_MS = 86_400_000  # the clock of an ESP32 drifts by some seconds a day
-RESYNC_SOON_MS = 60_000
-WIFI_WINDOW_S = 2  # when only our Wi-Fi fell, the fleet is not in step: come back quickly
-BACKLOG_MS = 500  # between two batches: within what hosted brokers allow, and live readings never wait for them
-MAX_POSTED = 8
+_CONNECT_S = 15  # name, TCP, TLS on a slow chip; CONNACK has its own deadline in the client
+_CLOSE_S = 3  # a TLS goodbye to a dead peer must not hold up the next attempt
+_GOODBYE_S = 5  # for the last words before a clean leave
+_JOIN_S = 30  # above the board's own deadline for joining, which names its reason
+_CLOCK_S = 6  # for the clock before a first TLS connection
+_RESYNC_MS = 86_400_000  # the clock of an ESP32 drifts by some seconds a day
+_RESYNC_SOON_MS = 60_000
+_WIFI_WINDOW_S = 2  # when only our Wi-Fi fell, the fleet is not in step: come back quickly
+_MAX_POSTED = 8
 
-STATES = ("down", "joining", "connecting", "online", "leaving")
-LEGAL = {
+_LEGAL = {  # state: what may follow
     "down": ("joining",),
     "joining": ("connecting", "down"),
     "connecting": ("online", "down"),
@@ -57,21 +55,22 @@ class Link:
 
     def post(self, message):
         """Send a message (topic, payload, retain, QoS) when there is a session; the oldest goes when too many wait."""
-        if len(self._posted) >= MAX_POSTED:
+        if len(self._posted) >= _MAX_POSTED:
             self._posted.pop(0)
             self.dropped += 1
         self._posted.append(message)
         self._outbox.waiting.set()
 
     def leave(self):
-        """End the session with a proper goodbye; `run` then returns."""
+        """End the session with a proper goodbye; `run` then returns. An attempt to connect is finished first."""
         self._quit = True
-        self._leave.set()
+        self.reconnect()
 
     def reconnect(self):
         """End the session with a proper goodbye and begin the next at once, with what `build` was given last."""
         self._attempt = 0
         self._leave.set()
+        self._outbox.waiting.set()
 
     async def run(self):
         """Keep a session going until asked to leave. Never raises what a link can raise."""
@@ -79,7 +78,7 @@ class Link:
             self._leave.clear()
             began_ms = self._uptime.ms()
             try:
-                await together(self._session(), self._leave_unless_online())
+                await self._session()
             except LINK_ERRORS as error:
                 self._board.log("link: %s while %s" % (_text(error), self.state))
             self._to("down")
@@ -90,17 +89,11 @@ class Link:
         """Change the state: legal or a bug, and in the log."""
         if state == self.state:
             return
-        if state not in LEGAL[self.state]:
+        if state not in _LEGAL[self.state]:
             raise ValueError(self.state + " to " + state)
         self.state = state
         self.promise_ms = None if state == "online" else self._uptime.ms() + 90_000
         self._board.log("link: " + state)
-
-    async def _leave_unless_online(self):
-        """End when asked to leave; but a session that is online says goodbye by itself, with its own deadline."""
-        await self._leave.wait()
-        if self.state in ("online", "leaving"):
-            await asyncio.Event().wait()
 
     async def _pause(self, began_ms):
         """Wait before the next attempt: wide when the broker hung up, narrow when our own Wi-Fi fell."""
@@ -108,7 +101,7 @@ class Link:
         cap_s = mqtt["reconnect_cap_s"]
         if self._uptime.ms() - began_ms > 1000 * cap_s:
             self._attempt = 0  # only a session that has lasted proves the broker well
-        window_s = mqtt["reconnect_window_s"] if self._board.joined() else WIFI_WINDOW_S
+        window_s = mqtt["reconnect_window_s"] if self._board.joined() else _WIFI_WINDOW_S
         wait = delay_ms(self._attempt, window_s, cap_s, self._board.random())
         self._attempt += 1
         self._board.log("link: next attempt in %d ms" % wait)
@@ -120,17 +113,15 @@ class Link:
         mqtt = self._config["mqtt"]
         self._to("joining")
         if not self._board.joined():
-            await asyncio.wait_for(self._board.join(self._config["wifi"]), JOIN_S)
+            await within(_JOIN_S, self._board.join(self._config["wifi"]))
         if mqtt["tls"] and self._board.time_s() is None:
-            await asyncio.wait_for(self._board.sync_time(self._config["time"]["servers"]), CLOCK_S)
+            await within(_CLOCK_S, self._board.sync_time(self._config["time"]["servers"]))
         self._to("connecting")
-        stream = await asyncio.wait_for(self._board.open_stream(mqtt["host"], mqtt["port"], mqtt["tls"]), CONNECT_S)
+        stream = await within(_CONNECT_S, self._board.open_stream(mqtt["host"], mqtt["port"], mqtt["tls"]))
         client = Client(stream, self._take, self._outbox.acknowledge, mqtt["keepalive_s"])
         dialect = self._dialect
         try:
-            await together(
-                client.run(), self._serve(client, dialect), self._keep_backlog(client, dialect), self._keep_time()
-            )
+            await together(client.run(), self._serve(client, dialect), self._keep_time())
         finally:
             self._outbox.end(client.unacknowledged() + self._written)
             self._written = []
@@ -148,21 +139,18 @@ class Link:
         for message in self._birth():
             await _send(client, *message)
         self._outbox.begin()
-        await together(self._pump(client, dialect), self._leave.wait())
-        self._to("leaving")
-        await asyncio.wait_for(_goodbye(client, *dialect.status("offline")), GOODBYE_S)
-
-    async def _pump(self, client, dialect):
-        """Send live readings and posted messages as they come, as fast as the window allows."""
-        outbox = self._outbox
-        while True:
-            await outbox.waiting.wait()
-            outbox.waiting.clear()
+        while not self._leave.is_set():
+            await self._outbox.waiting.wait()
+            self._outbox.waiting.clear()
             while self._posted:
                 await _send(client, *self._posted.pop(0))
             await self._send_live(client, dialect, self._config["telemetry"]["qos"])
+            await self._send_backlog(client, dialect)
+        self._to("leaving")
+        await within(_GOODBYE_S, _goodbye(client, *dialect.status("offline")))
 
     async def _send_live(self, client, dialect, qos):
+        """Send what is fresh, as fast as the window allows, few writes for many packets."""
         while True:
             await client.room(qos)
             record = self._outbox.take_live()
@@ -177,29 +165,24 @@ class Link:
             self._outbox.acknowledge(record)
         self._written = []
 
-    async def _keep_backlog(self, client, dialect):
-        """Send the backlog in batches at a bounded rate, beside the live readings."""
-        outbox = self._outbox
-        while True:
-            await outbox.aged.wait()
-            await client.drain()
-            await client.room()  # from here to put nothing waits, so that no batch can get lost between
-            batch = outbox.take_batch() if self.state == "online" else None
-            if batch:
-                topic, pieces = dialect.backlog([outbox.reading(record, True) for record in batch])
-                client.put(topic, pieces, False, 1, batch)
-                client.flush()
-            await self._board.sleep_ms(BACKLOG_MS)
+    async def _send_backlog(self, client, dialect):
+        """Send one batch when it is due."""
+        await client.room()  # from here to put nothing waits, so that no batch can get lost between
+        batch = self._outbox.take_batch()
+        if batch:
+            topic, pieces = dialect.backlog([self._outbox.reading(record, True) for record in batch])
+            client.put(topic, pieces, False, 1, batch)
+            client.flush()
 
     async def _keep_time(self):
         """Set the clock at once and then daily; a server that does not answer costs a minute, not the session."""
         while True:
-            pause = RESYNC_MS
+            pause = _RESYNC_MS
             try:
                 await self._board.sync_time(self._config["time"]["servers"])
             except LINK_ERRORS as error:
                 self._board.log("clock: %s" % _text(error))
-                pause = RESYNC_SOON_MS
+                pause = _RESYNC_SOON_MS
             await self._board.sleep_ms(pause)
 
 
@@ -218,7 +201,7 @@ async def _goodbye(client, topic, payload, retain, qos):
 async def _close(stream):
     stream.close()
     try:
-        await asyncio.wait_for(stream.wait_closed(), CLOSE_S)
+        await within(_CLOSE_S, stream.wait_closed())
     except LINK_ERRORS:
         pass  # it is gone either way
 

@@ -6,7 +6,6 @@ import sys
 
 from firmware import VERSION
 from firmware.control import Control
-from firmware.desired import Desired
 from firmware.link import Link
 from firmware.outbox import Outbox
 from firmware.sampler import Sampler
@@ -14,8 +13,8 @@ from ring import Ring
 from together import together
 from uptime import Uptime
 
-TEND_MS = 1_000
-FIRST_BOOT_BELOW = 2**29  # a fresh filesystem draws its first boot number below this, so that none ever repeats
+_TEND_MS = 5_000
+_FIRST_BOOT_BELOW = 2**29  # a fresh filesystem draws its first boot number below this, so that none ever repeats
 
 
 def load(name):
@@ -24,27 +23,47 @@ def load(name):
     return sys.modules[name]
 
 
-def config_table():
-    """The module firmware.config, loaded while it is needed: it is the largest, and seldom used."""
-    return load("firmware.config")
+def lend(name):
+    """As `load`, but forget the module, so that its memory is free again once the caller has done with it."""
+    module = load(name)
+    del sys.modules[name]
+    package, _, short = name.rpartition(".")
+    delattr(sys.modules[package], short)
+    return module
+
+
+class Settings:
+    """What the node keeps of its configuration; firmware.desired fills it."""
+
+    def __init__(self):
+        self.effective = None
+        self.report = ()
+        self.revision = 0
 
 
 class Node:
-    """One node in the world that `board` is."""
+    """One node in the world that `board` is.
 
-    def __init__(self, board):
+    `fetch` loads the modules that are needed only while a document of the configuration is looked at: `load` keeps
+    them, `lend` is for worlds whose memory is tight.
+    """
+
+    def __init__(self, board, fetch=load):
         self._board = board
+        self._fetch = fetch
         self._ending = "stopped"
+        self._wake = board.flag()
         self._uptime = Uptime(board)
-        self._desired = Desired(board, config_table)
+        self._settings = Settings()
         self._outbox = Outbox(board, self._uptime, Ring)
-        self._sampler = Sampler(board, self._uptime, self._outbox.add)
-        verbs = {"restart": self._restart, "sample": self._sample, "report": self._report, "identify": _nothing}
-        self._control = Control(board, self._desired, verbs, self._follow, self._reply)
+        self._sampler = Sampler(self._outbox.add, self._wake.set)
+        verbs = {"restart": self._restart, "sample": self._sample, "report": self._report, "identify": self._identify}
+        self._control = Control(board, verbs, self._follow, self._reply)
         self._link = Link(board, self._uptime, self._outbox, self._receive, self._birth)
         self._dialect = None
         self._boot = 0
         self._heap_low = None
+        self._diagnostics_ms = 0
 
     def stop(self):
         """Ask for a clean leave: `offline` is published, DISCONNECT sent, and `run` returns."""
@@ -55,15 +74,31 @@ class Node:
 
         Raises ConfigError when the provisioned configuration is wrong.
         """
-        self._desired.load()
+        self._desired("load")
         self._boot = _next_boot(self._board)
         self._build()
-        await together(self._link.run(), self._sampler.run(), self._control.run(), self._tend())
+        await together(self._link.run(), self._live())
         return self._ending
+
+    async def _live(self):
+        """Give every part its turns; a wake-up ends only the sleep between two of them."""
+        while True:
+            await together(self._turns(), self._wake.wait())
+
+    async def _turns(self):
+        while True:
+            now = self._uptime.ms()
+            wait = min(self._sampler.turn(now), self._control.turn(now), self._outbox.turn(now), self._tend(now))
+            await self._board.sleep_ms(max(0, wait))
+
+    def _desired(self, verb, *arguments):
+        """Call a function of firmware.desired, and forget the code again."""
+        table = self._fetch("firmware.config")
+        return getattr(self._fetch("firmware.desired"), verb)(self._board, table, self._settings, *arguments)
 
     def _build(self):
         """Build what follows from the configuration: drivers, room in the outbox, the dialect."""
-        config = self._desired.effective
+        config = self._settings.effective
         config["node"]["id"] = config["node"]["id"] or self._board.default_id
         sensors, drivers = [], []
         for name in sorted(config["sensors"]):
@@ -102,24 +137,28 @@ class Node:
             yield discovery
         yield self._dialect.status("online")
         yield self._dialect.info(self._board.address())
-        yield self._dialect.report(self._desired.report)
-        self._sampler.sample()
+        yield self._dialect.report(self._settings.report)
+        self._sample(None)
 
     def _receive(self, topic, payload, retained):
         route = self._dialect.route(topic, payload, retained)
         if route:
-            self._control.receive(*route, payload)
+            self._control.receive(self._uptime.ms(), *route, payload)
+            self._wake.set()
 
-    def _follow(self, effect):
-        """Follow a change of the configuration, or the wish of Home Assistant to hear everything again."""
-        if effect == "live" or effect == "reconnect":
+    def _follow(self, kind, name, payload):
+        """Follow a document of the configuration, or the wish of Home Assistant to hear everything again."""
+        if kind == "announce":
+            return self._report(None)
+        effect = self._desired("obey", payload) if kind == "config" else self._desired("obey_key", name, payload)
+        if effect:
             self._build()
-        if effect == "reconnect":
-            self._link.reconnect()
-        elif effect:
+        if effect == "live":
             self._report(None)
+        elif effect:
+            self._link.reconnect()
         else:
-            self._link.post(self._dialect.report(self._desired.report))
+            self._link.post(self._dialect.report(self._settings.report))
 
     def _reply(self, fields):
         self._link.post(self._dialect.reply(fields))
@@ -130,24 +169,25 @@ class Node:
 
     def _sample(self, word):
         self._sampler.sample()
+        self._wake.set()
+
+    def _identify(self, word):
+        self._control.identify(self._settings.effective["board"]["led_pin"])
 
     def _report(self, word):
         for message in self._birth():
             self._link.post(message)
         self._link.post(self._dialect.diagnostics(self._diagnostics()))
 
-    async def _tend(self):
-        """Publish diagnostics, and feed the watchdog as long as every part keeps its promise to move."""
-        next_ms = 0
-        while True:
-            now = self._uptime.ms()
-            link_ms = self._link.promise_ms
-            if now <= self._sampler.promise_ms and (link_ms is None or now <= link_ms):
-                self._board.feed()
-            if now >= next_ms:
-                next_ms = now + 1000 * self._desired.effective["telemetry"]["diagnostics_s"]
-                self._link.post(self._dialect.diagnostics(self._diagnostics()))
-            await self._board.sleep_ms(TEND_MS)
+    def _tend(self, now):
+        """Publish diagnostics when due, and feed the watchdog as long as the link keeps its promise to move."""
+        link_ms = self._link.promise_ms
+        if link_ms is None or now <= link_ms:
+            self._board.feed()
+        if now >= self._diagnostics_ms:
+            self._diagnostics_ms = now + 1000 * self._settings.effective["telemetry"]["diagnostics_s"]
+            self._link.post(self._dialect.diagnostics(self._diagnostics()))
+        return min(_TEND_MS, self._diagnostics_ms - now)
 
     def _diagnostics(self):
         gc.collect()
@@ -172,13 +212,9 @@ class Node:
         }
 
 
-def _nothing(word):
-    """A verb whose work is done by the part that received it."""
-
-
 def _next_boot(board):
     """Count this start, in a file of its own, since it changes at each."""
     stored = board.files.load("boot")
-    boot = json.loads(stored) + 1 if stored else int(board.random() * FIRST_BOOT_BELOW) + 1
+    boot = json.loads(stored) + 1 if stored else int(board.random() * _FIRST_BOOT_BELOW) + 1
     board.files.save("boot", json.dumps(boot).encode())
     return boot

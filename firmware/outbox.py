@@ -7,8 +7,10 @@ no value). Live readings are those of this connection; whatever a broken connect
 import asyncio
 import struct
 
-LIVE_SLOTS = 16  # fresh readings that wait for a place in the window; a slower link makes backlog of them
-BATCH = 8  # readings in one backlog message: about 1 KB
+_LIVE_SLOTS = 16  # fresh readings that wait for a place in the window; a slower link makes backlog of them
+_BATCH = 8  # readings in one backlog message: about 1 KB
+_BATCH_MS = 500  # between two of them: within what hosted brokers allow, and live readings never wait for them
+_IDLE_MS = 5_000
 
 _HEAD = ">IIB"
 _HEAD_BYTES = 9
@@ -16,7 +18,7 @@ _UPTIME = 128  # flag in the sensor index: the time is uptime, as the clock was 
 
 
 class Outbox:
-    """`waiting` is set when a live reading is ready, `aged` when there is backlog. `resize` comes first."""
+    """`waiting` is set when there is something to send. `resize` comes first."""
 
     def __init__(self, board, uptime, ring):
         self._board = board
@@ -28,7 +30,8 @@ class Outbox:
         self._online = False
         self._flying = 0
         self.waiting = asyncio.Event()
-        self.aged = asyncio.Event()
+        self._batch_ms = 0
+        self._batch_due = False
         self.seq = 0
         self.acknowledged = 0
         self.dropped = {"overflow": 0}
@@ -55,7 +58,7 @@ class Outbox:
         old, live, self._width = self._old, self._live, width
         size = _HEAD_BYTES + 4 * width
         self._old = self._ring(slots, size)
-        self._live = self._ring(LIVE_SLOTS, size)
+        self._live = self._ring(_LIVE_SLOTS, size)
         for source in (old, live):
             while len(source):
                 self._age(self._padded(source.pop()))
@@ -74,7 +77,7 @@ class Outbox:
         if not self._online:
             self._age(record)
             return
-        if len(self._live) == LIVE_SLOTS:
+        if len(self._live) == _LIVE_SLOTS:
             self._age(self._live.pop())
         self._live.push(record)
         self.waiting.set()
@@ -82,8 +85,18 @@ class Outbox:
     def begin(self):
         """A connection is up: from now on readings are live."""
         self._online = True
-        if len(self._old):
-            self.aged.set()
+        self._batch_ms = 0
+        self.waiting.set()
+
+    def turn(self, now):
+        """Let the next batch of the backlog go when it is due; returns milliseconds until the one after."""
+        if not self._online or not len(self._old):
+            return _IDLE_MS
+        if now >= self._batch_ms:
+            self._batch_ms = now + _BATCH_MS
+            self._batch_due = True
+            self.waiting.set()
+        return self._batch_ms - now
 
     def end(self, tokens):
         """The connection is over; `tokens` are what it did not acknowledge, in the order of sending."""
@@ -101,16 +114,16 @@ class Outbox:
     def take_live(self):
         """The oldest live record, which is in flight from now on, or None."""
         if not len(self._live):
-            self.waiting.clear()
             return None
         self._flying += 1
         return self._live.pop()
 
     def take_batch(self):
-        """Up to BATCH of the oldest records of the backlog, in flight from now on, as a list that may be empty."""
-        batch = [self._old.pop() for _ in range(min(BATCH, len(self._old)))]
-        if not batch:
-            self.aged.clear()
+        """The oldest records of the backlog when a batch is due, in flight from now on; a list that may be empty."""
+        if not self._batch_due:
+            return []
+        self._batch_due = False
+        batch = [self._old.pop() for _ in range(min(_BATCH, len(self._old)))]
         self._flying += len(batch)
         return batch
 
@@ -138,7 +151,6 @@ class Outbox:
 
     def _age(self, record):
         self.dropped["overflow"] += self._old.push(record)
-        self.aged.set()
 
     def _back(self, lost):
         self._flying -= 1

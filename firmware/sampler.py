@@ -1,9 +1,6 @@
 """Reads each sensor at its own period and hands readings on. Drivers are named by the configuration, registered nowhere."""
 
-from together import together
-
-LONGEST_MS = 60_000  # sleeps no longer than this, so that the watchdog sees it move
-SLACK_MS = 30_000  # a driver that blocks for longer than this is a reason to reset
+_IDLE_MS = 60_000
 
 
 class Probe:
@@ -19,46 +16,37 @@ class Probe:
 
 
 class Sampler:
-    """`take(index, values)` is called with each reading; `rejected` counts by cause what never became one."""
+    """`take(index, values)` is called with each reading; `rejected` counts by cause what never became one.
 
-    def __init__(self, board, uptime, take):
-        self._board = board
-        self._uptime = uptime
+    `wake()` is called from an interrupt when a driver wants a turn at once.
+    """
+
+    def __init__(self, take, wake):
         self._take = take
-        self._wake = board.flag()
+        self._wake = wake
         self._probes = []
         self.rejected = {"missing": 0, "bad": 0, "range": 0}
-        self.promise_ms = 0  # by this uptime it will have moved again
 
     def build(self, drivers):
         """Replace the probes: `drivers` is a list of (driver, index, interval in seconds)."""
         self._probes = [Probe(driver, index, 1000 * interval_s) for driver, index, interval_s in drivers]
         for probe in self._probes:
             probe.driver.notify = self._notifier(probe)
-        self._wake.set()
 
     def sample(self):
-        """Read every sensor now."""
+        """Make every sensor due now."""
         for probe in self._probes:
             if not probe.started:
                 probe.due_ms = 0
-        self._wake.set()
 
-    async def run(self):
-        """Sample for ever. A wake-up ends the sleep of a turn, never a measurement."""
-        while True:
-            await together(self._turns(), self._wake.wait())
-
-    async def _turns(self):
-        while True:
-            now = self._uptime.ms()
-            wait = LONGEST_MS
-            for probe in self._probes:
-                if now >= probe.due_ms:
-                    self._step(probe, now)
-                wait = min(wait, probe.due_ms - now)
-            self.promise_ms = now + wait + SLACK_MS
-            await self._board.sleep_ms(max(0, wait))
+    def turn(self, now):
+        """Do what is due at `now` (milliseconds of uptime); returns milliseconds until the next is."""
+        wait = _IDLE_MS
+        for probe in self._probes:
+            if now >= probe.due_ms:
+                self._step(probe, now)
+            wait = min(wait, probe.due_ms - now)
+        return wait
 
     def _step(self, probe, now):
         """Start a measurement, or fetch the one that was started; set when the probe is due next."""
@@ -99,6 +87,6 @@ class Sampler:
         def notify():  # runs in an interrupt: only assigns
             if not probe.started:
                 probe.due_ms = 0
-            self._wake.set()
+            self._wake()
 
         return notify

@@ -2,23 +2,22 @@
 
 One connection, once: it raises at the first surprise and never reconnects, so that whoever owns it knows the truth.
 All it raises is in LINK_ERRORS. A stream has `await readinto(buffer)` (bytes read, 0 when the peer has closed),
-`write(buffer)` (takes or copies the buffer before it returns) and `await drain()`.
-
-Section numbers are those of the OASIS standard "MQTT Version 3.1.1".
+`write(buffer)` (takes or copies the buffer before it returns) and `await drain()`. Section numbers are those of the OASIS standard "MQTT Version 3.1.1".
 """
 
 import asyncio
 
 import mqtt_codec as codec
 from mqtt_codec import MQTTError
-from together import together
+from mqtt_reader import Reader
+from together import together, within
 
 LINK_ERRORS = (OSError, EOFError, asyncio.TimeoutError)
 
-ANSWER_S = 8  # an answer later than this will not come: a GSM round trip under load is 3 s
-TICK_S = 4  # how often deadlines are looked at; a quarter of the keepalive when that is shorter
-WINDOW = 8  # QoS 1 publishes in flight: bounds memory, and still fills a 100 ms link with 80 messages a second
-UNSENT_BYTES = 2_048  # written since the last drain: beyond it a stream may queue without bound
+_ANSWER_S = 8  # an answer later than this will not come: a GSM round trip under load is 3 s
+_TICK_S = 4  # how often deadlines are looked at; a quarter of the keepalive when that is shorter
+_WINDOW = 8  # QoS 1 publishes in flight: bounds memory, and still fills a 100 ms link with 80 messages a second
+_UNSENT_BYTES = 2_048  # written since the last drain: beyond it a stream may queue without bound
 
 
 class Client:
@@ -34,27 +33,26 @@ class Client:
         self._on_message = on_message
         self._on_acknowledged = on_acknowledged
         self._limit_bytes = limit_bytes
+        self._reader = Reader(stream, limit_bytes, self._handle, self.flush)
         self._keepalive_s = keepalive_s
-        self._in = bytearray(256)
         self._out = bytearray(512)
         self._used = 0  # bytes in _out
         self._unsent = 0  # bytes given to the stream since the last drain
         self._next_id = 1
-        self._tokens = [None] * WINDOW  # packet n waits in slot n % WINDOW: acknowledgements come in order (4.6)
-        self._ids = [0] * WINDOW
-        self._ages = [0] * WINDOW  # ticks waited
+        self._tokens = [None] * _WINDOW  # packet n waits in slot n % _WINDOW: acknowledgements come in order (4.6)
+        self._ids = [0] * _WINDOW
+        self._ages = [0] * _WINDOW  # ticks waited
         self._room = asyncio.Event()  # set whenever a slot or the line may have become free
         self._answer = asyncio.Event()  # CONNACK, SUBACK or UNSUBACK has come
         self._answered = None
-        self._heard = self._sent = False  # since the last tick
-        self._pinged = self._partial = 0  # ticks that a PINGRESP, the rest of a packet, have been waited for
+        self._sent = False  # since the last tick
+        self._pinged = 0  # ticks that a PINGRESP has been waited for
         self._over = False
-        self.discarded = 0  # packets longer than the limit whose topic did not fit either
 
     async def run(self):
         """Receive, and watch every deadline. Never returns; raises one of LINK_ERRORS when the connection is over."""
         try:
-            await together(self._receive(), self._watch())
+            await together(self._reader.run(), self._watch())
         finally:
             self._over = True  # whoever waits for an answer learns it, rather than waiting for ever
             self._room.set()
@@ -64,19 +62,17 @@ class Client:
                     token.set()
 
     async def connect(self, client_id, user=None, password=None, will=None, clean=True):
-        """CONNECT and wait for CONNACK (3.1, 3.2); `run` must be running. `will` is (topic, payload, retain, qos).
+        """CONNECT (3.1) while `run` is running; `will` is (topic, payload, retain, qos). Whether there was a session.
 
-        Returns whether the broker had a session. Raises MQTTError with the return code of table 3.1 as second
-        argument when it refuses.
+        Raises MQTTError with the return code of table 3.1 as second argument when the broker refuses.
         """
-        packet = codec.connect(client_id, self._keepalive_s, user, password, will, clean)
-        present, code = await self._ask(packet)
-        if code:
-            raise MQTTError("refused", code)
-        return bool(present)
+        answer = await self._ask(codec.connect(client_id, self._keepalive_s, user, password, will, clean))
+        if answer[1] or len(answer) != 2:
+            raise MQTTError("refused", answer[1])
+        return bool(answer[0])
 
     async def subscribe(self, filters):
-        """SUBSCRIBE to a sequence of (filter, QoS); returns the granted QoS of each as bytes, 128 where refused (3.9)."""
+        """SUBSCRIBE to a sequence of (filter, QoS) (3.8); the granted QoS of each as bytes, 128 where refused."""
         return (await self._ask(codec.subscribe(self._take_id(), filters)))[2:]
 
     async def unsubscribe(self, filters):
@@ -84,19 +80,16 @@ class Client:
         await self._ask(codec.unsubscribe(self._take_id(), filters))
 
     def put(self, topic, payload, retain=False, qos=0, token=True):
-        """Queue one publish at once, without waiting; False when there is no room for it now (see `room`).
+        """Queue one publish without waiting; False when there is no room now (see `room`). `flush` sends it.
 
-        A long payload may be an iterable of pieces, which is iterated twice: first to count, then to send, so that
-        it is never whole in memory; `drain` first, or what the network cannot take is copied. `token` comes back
-        through `on_acknowledged` at QoS 1 unless it is True. Nothing is sent before `flush`, or a full buffer.
+        A long payload may be an iterable of pieces, iterated twice: to count, then to send; it is never whole in
+        memory, but `drain` first. At QoS 1 `token` comes back through `on_acknowledged` unless it is True.
         """
         if not self._may_put(qos):
             return False
         if isinstance(payload, (str, bytes, bytearray, memoryview)):
             payload = (codec.encoded(payload),)
-        size = 0
-        for piece in payload:
-            size += len(codec.encoded(piece))
+        size = sum(len(codec.encoded(piece)) for piece in payload)
         self._head(topic, size, retain, qos, token)
         for piece in payload:
             piece = codec.encoded(piece)
@@ -112,15 +105,15 @@ class Client:
         await self.room(qos)
         self.put(topic, payload, retain, qos, done)
         self.flush()
-        await (done.wait() if qos else self._drain())
+        await (done.wait() if qos else self.drain())
         if self._over:
             raise MQTTError("connection lost")
 
     async def room(self, qos=1):
         """Wait until `put` would succeed. Raises MQTTError when the connection is lost meanwhile."""
         while not self._over:
-            if self._unsent > UNSENT_BYTES:
-                await self._drain()
+            if self._unsent > _UNSENT_BYTES:
+                await self.drain()
             if self._may_put(qos):
                 return
             self._room.clear()
@@ -138,11 +131,13 @@ class Client:
     async def drain(self):
         """Flush, and wait until the stream has taken everything."""
         self.flush()
-        await self._drain()
+        self._unsent = 0  # first: what is written while this waits counts for the next
+        await self._stream.drain()
+        self._room.set()
 
     def unacknowledged(self):
         """Tokens of the QoS 1 publishes that were not acknowledged, in the order in which they were put."""
-        order = sorted([((self._ids[slot] - self._next_id) % 65_535, slot) for slot in range(WINDOW)])
+        order = sorted([((self._ids[slot] - self._next_id) % 65_535, slot) for slot in range(_WINDOW)])
         return [self._tokens[slot] for _, slot in order if self._tokens[slot] is not None]
 
     async def disconnect(self):
@@ -151,7 +146,7 @@ class Client:
         await self.drain()
 
     def _may_put(self, qos):
-        return self._unsent <= UNSENT_BYTES and not (qos and self._tokens[self._next_id % WINDOW])
+        return self._unsent <= _UNSENT_BYTES and (not qos or self._tokens[self._next_id % _WINDOW] is None)
 
     def _take_id(self):
         number = self._next_id
@@ -163,10 +158,9 @@ class Client:
         topic = codec.encoded(topic)
         if len(topic) > 400:
             raise ValueError("topic too long")
-        number = 0
+        number = self._take_id() if qos else 0
         if qos:
-            number = self._take_id()
-            slot = number % WINDOW
+            slot = number % _WINDOW
             self._tokens[slot] = token
             self._ids[slot] = number
             self._ages[slot] = 0
@@ -175,91 +169,27 @@ class Client:
         self._used = codec.publish_header(self._out, self._used, topic, size, retain, qos, number)
 
     def _append(self, data):
-        """Copy into the buffer, through the stream whenever that is full."""
+        """Copy into the buffer, and to the stream whenever that is full."""
         at, size = 0, len(data)
         while at < size:
-            count = min(size - at, len(self._out) - self._used)
-            if not count:
+            if self._used == len(self._out):
                 self.flush()
-                continue
+            count = min(size - at, len(self._out) - self._used)
             self._out[self._used : self._used + count] = data if count == size else data[at : at + count]
             self._used += count
             at += count
-
-    async def _drain(self):
-        self._unsent = 0  # first: what is written while this waits counts for the next
-        await self._stream.drain()
-        self._room.set()
 
     async def _ask(self, packet):
         """Send a packet and wait for its answer's body. One question at a time."""
         self._answer.clear()
         self._append(packet)
         self.flush()
-        await asyncio.wait_for(self._answer.wait(), ANSWER_S)
+        await within(_ANSWER_S, self._answer.wait())
         if self._over:
             raise MQTTError("connection lost")
         return self._answered
 
-    async def _receive(self):
-        """Read as much as there is, take apart all that is whole, keep the rest for the next read."""
-        view = memoryview(self._in)
-        have = 0
-        while True:
-            count = await self._stream.readinto(view[have:])
-            if not count:
-                raise MQTTError("closed by the broker")
-            self._heard = True
-            have += count
-            at = 0
-            while True:
-                start = codec.body(self._in, at, have)
-                if not start:
-                    break
-                end = start + codec.remaining(self._in, at, start)
-                if end > have:
-                    break
-                self._handle(self._in, at, start, end)
-                at = end
-            self.flush()  # acknowledgements, one write for all
-            self._in[: have - at] = self._in[at:have]
-            have -= at
-            self._partial = 0 if at or not have else self._partial or 1
-            if start and end - at > len(self._in):
-                await self._receive_long(start - at, end - at, have)
-                have = self._partial = 0
-
-    async def _receive_long(self, start, end, have):
-        """Receive a packet that is longer than the buffer; `have` bytes of it are in the buffer already.
-
-        Memory is bounded by the limit: of a longer packet only what the buffer holds is kept.
-        """
-        whole = self._in
-        if end - start <= self._limit_bytes + 400:
-            whole = bytearray(end)
-            whole[:have] = self._in[:have]
-        rest = None
-        at = have
-        while at < end:
-            if at < len(whole):
-                view = memoryview(whole)[at:]
-            else:
-                rest = rest or bytearray(256)
-                view = memoryview(rest)[: end - at]
-            count = await self._stream.readinto(view)
-            if not count:
-                raise MQTTError("closed by the broker")
-            self._heard = True
-            if at >> 10 != at + count >> 10:
-                self._partial = 1  # each further KB has the deadline anew
-            at += count
-        if rest and whole[0] >> 4 == 3 and start + 4 + (whole[start] << 8 | whole[start + 1]) > len(whole):
-            self.discarded += 1
-            return
-        self._handle(whole, 0, start, min(end, len(whole)), end)
-        self.flush()
-
-    def _handle(self, buffer, at, start, end, true_end=0):
+    def _handle(self, buffer, at, start, end, true_end):
         """Act on one packet whose body is buffer[start:end]; `true_end` is where it really ended when it was cut."""
         first = buffer[at]
         kind = first & 0xF0
@@ -282,7 +212,7 @@ class Client:
 
     def _acknowledge(self, number):
         """Free the slot of packet `number`; an acknowledgement that nobody waits for is ignored (4.4)."""
-        slot = number % WINDOW
+        slot = number % _WINDOW
         token = self._tokens[slot]
         if token is None or self._ids[slot] != number:
             return
@@ -297,23 +227,22 @@ class Client:
     async def _watch(self):
         """Once a tick: has anything been waited for too long, is it time to ping (3.1.2.10)?
 
-        Counting ticks instead of comparing times needs no clock, and a process that was stopped for an hour
-        gives its broker a fresh chance to answer.
+        Counting ticks needs no clock, and a process that was stopped for an hour gives its broker a fresh chance.
         """
-        tick_s = min(TICK_S, self._keepalive_s / 4)
-        patience = ANSWER_S / tick_s
+        reader = self._reader
+        tick_s = min(_TICK_S, self._keepalive_s / 4)
+        patience = _ANSWER_S / tick_s
         idle_s = 0
         while True:
             await asyncio.sleep(tick_s)
-            idle_s = 0 if self._heard and self._sent else idle_s + tick_s
-            self._heard = self._sent = False
-            for slot in range(WINDOW):
-                if self._tokens[slot] is not None:
-                    self._ages[slot] += 1
-            if max(self._pinged, self._partial, max(self._ages)) > patience:
+            idle_s = 0 if reader.heard and self._sent else idle_s + tick_s
+            reader.heard = self._sent = False
+            for slot in range(_WINDOW):
+                self._ages[slot] += self._tokens[slot] is not None
+            if max(self._pinged, reader.partial, max(self._ages)) > patience:
                 raise MQTTError("no answer")
             self._pinged += 1 if self._pinged else 0
-            self._partial += 1 if self._partial else 0
+            reader.partial += 1 if reader.partial else 0
             if idle_s >= self._keepalive_s / 2 and not self._pinged:
                 self._append(codec.PINGREQ)
                 self.flush()

@@ -3,19 +3,17 @@
 Section numbers are those of the OASIS standard "MQTT Version 3.1.1".
 """
 
-CONNECT = 0x10
+_CONNECT = 0x10
 CONNACK = 0x20
 PUBLISH = 0x30
 PUBACK = 0x40
-SUBSCRIBE = 0x82
+_SUBSCRIBE = 0x82
 SUBACK = 0x90
-UNSUBSCRIBE = 0xA2
+_UNSUBSCRIBE = 0xA2
 UNSUBACK = 0xB0
 PINGREQ = b"\xc0\x00"
 PINGRESP = 0xD0
 DISCONNECT = b"\xe0\x00"
-
-MAX_LENGTH = 268_435_455  # section 2.2.3: four bytes of seven bits
 
 
 class MQTTError(OSError):
@@ -74,14 +72,14 @@ def connect(client_id, keepalive_s, user=None, password=None, will=None, clean=T
     else:
         password = None  # section 3.1.2.9: no password without a user name
     head = b"\x00\x04MQTT\x04" + bytes((flags, keepalive_s >> 8, keepalive_s & 255))
-    return _packet(CONNECT, head, (client_id, topic, message, user, password))
+    return _packet(_CONNECT, head, (client_id, topic, message, user, password))
 
 
 def subscribe(packet_id, filters):
     """SUBSCRIBE (section 3.8). `filters` is a sequence of (topic filter, QoS)."""
     size = 2 + sum([3 + len(encoded(name)) for name, _ in filters])
     packet = bytearray(5 + size)
-    packet[0] = SUBSCRIBE
+    packet[0] = _SUBSCRIBE
     at = put_length(packet, 1, size)
     size += at
     packet[at] = packet_id >> 8
@@ -96,7 +94,7 @@ def subscribe(packet_id, filters):
 
 def unsubscribe(packet_id, filters):
     """UNSUBSCRIBE (section 3.10). `filters` is a sequence of topic filters."""
-    return _packet(UNSUBSCRIBE, bytes((packet_id >> 8, packet_id & 255)), filters)
+    return _packet(_UNSUBSCRIBE, bytes((packet_id >> 8, packet_id & 255)), filters)
 
 
 def publish_header(buffer, at, topic, size, retain, qos, packet_id, dup=False):

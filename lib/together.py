@@ -35,3 +35,13 @@ async def together(*coroutines):
     if error:
         raise error
     return result
+
+
+async def within(seconds, coroutine):
+    """The result of `coroutine`; raises asyncio.TimeoutError, and cancels it, when it takes longer than `seconds`."""
+    return await together(coroutine, _deadline(seconds))
+
+
+async def _deadline(seconds):
+    await asyncio.sleep(seconds)
+    raise asyncio.TimeoutError()

@@ -47,19 +47,29 @@ def build():
     wanted = sources()
     _remove_others(set(wanted.values()))
     stale = {source: target for source, target in wanted.items() if _is_stale(source, target)}
+    named = shrink.keywords(_text(source) for source in wanted) if stale else set()
     for source, target in stale.items():
-        compile_file(os.path.join(ROOT, source), os.path.join(MPY, target), name=source)
+        text = _text(source)
+        if source.startswith(FOLDERS):
+            text = shrink.shrunk(text, named, public=source.startswith("lib/"))
+        compile_text(text, os.path.join(MPY, target), name=source[:-3].replace("/", ".").replace("lib.", ""))
     if stale and micropython.available():
         _check_interpreter()
     return list(wanted.values())
 
 
-def compile_file(source, target, *, name):
-    """Compile one file; `name` is what tracebacks call it. Raises UserError with the compiler's words."""
+def _text(source):
+    with open(os.path.join(ROOT, source), encoding="utf-8") as file:
+        return file.read()
+
+
+def compile_text(text, target, *, name):
+    """Compile one module; `name` is what tracebacks call it: the module's own, which is in memory already.
+
+    Raises UserError with the compiler's words.
+    """
     os.makedirs(os.path.dirname(target), exist_ok=True)
     partial = f"{target}.{os.getpid()}"
-    with open(source, encoding="utf-8") as file:
-        text = shrink.shrunk(file.read())
     done = subprocess.run(
         [_compiler(), _OPTIMISE, "-s", name, "-o", partial, "-"], input=text, capture_output=True, text=True,
         encoding="utf-8", timeout=60)
@@ -89,7 +99,8 @@ def _is_stale(source, target):
         compiled_ns = os.stat(os.path.join(MPY, target)).st_mtime_ns
     except FileNotFoundError:
         return True
-    return compiled_ns < max(os.stat(file).st_mtime_ns for file in (os.path.join(ROOT, source), _compiler()))
+    makers = (os.path.join(ROOT, source), _compiler(), shrink.__file__)
+    return compiled_ns < max(os.stat(file).st_mtime_ns for file in makers)
 
 
 def _remove_others(wanted):

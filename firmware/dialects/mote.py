@@ -24,7 +24,9 @@ class Dialect:
         self._group = base + "/group/"
         self._announce = config["homeassistant"]["prefix"] + "/status"
         wide = [self._all + "+"] + [self._group + group + "/command/+" for group in config["node"]["groups"]]
-        own = [self._top + "config/set", self._top + "config/set/+", self._top + "command/+"]
+        own = [self._top + "config/set", self._top + "command/+"]
+        if config["homeassistant"]["controls"]:
+            own.append(self._top + "config/set/+")
         self.subscriptions = [(topic, 1) for topic in own + wide]
         if config["homeassistant"]["discovery"]:
             self.subscriptions.append((self._announce, 0))

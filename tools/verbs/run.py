@@ -15,6 +15,7 @@ import time
 import zlib
 
 from firmware import config as configuration
+from firmware import desired
 from tools import build, errors, micropython
 from tools.sim import wire_server
 from tools.sim.bus import Buses
@@ -69,11 +70,11 @@ def read_config(path):
     """The configuration in a file. Raises UserError with every mistake at once."""
     try:
         with open(path, "rb") as file:
-            document = configuration.parsed(file.read())
+            document = desired.parsed(file.read())
     except OSError as error:
         raise errors.UserError(
             f"cannot read {path} ({error.strerror}): copy config.json.example and edit it") from None
-    except configuration.ConfigError as error:
+    except desired.ConfigError as error:
         raise errors.UserError(f"{path}: {error.args[0]}") from None
     problems = configuration.check(document)
     if problems:
