@@ -56,11 +56,12 @@ class Node:
         self._uptime = Uptime(board)
         self._settings = Settings()
         self._outbox = Outbox(board, self._uptime, Ring)
-        self._sampler = Sampler(self._outbox.add, self._wake.set)
+        self._sampler = Sampler(self._uptime.ms, self._outbox.add, self._wake.set)
         verbs = {"restart": self._restart, "sample": self._sample, "report": self._report, "identify": self._identify}
         self._control = Control(board, verbs, self._follow, self._reply)
         self._link = Link(board, self._uptime, self._outbox, self._receive, self._birth)
         self._dialect = None
+        self._drivers = {}  # sensor name: (options, driver)
         self._boot = 0
         self._heap_low = None
         self._diagnostics_ms = 0
@@ -100,11 +101,15 @@ class Node:
         """Build what follows from the configuration: drivers, room in the outbox, the dialect."""
         config = self._settings.effective
         config["node"]["id"] = config["node"]["id"] or self._board.default_id
-        sensors, drivers = [], []
+        sensors, drivers, kept = [], [], self._drivers
+        self._drivers = {}
         for name in sorted(config["sensors"]):
             options = config["sensors"][name]
             try:
-                driver = load("firmware.drivers." + options["driver"]).Driver(self._board, options)
+                before, driver = kept.get(name, (None, None))
+                if before != options:  # one that stays as it is keeps its counts and its calibration
+                    driver = load("firmware.drivers." + options["driver"]).Driver(self._board, options)
+                self._drivers[name] = options, driver
                 index = self._outbox.declare(name, driver.quantities)
             except (ImportError, OSError, ValueError, KeyError) as error:
                 self._board.log("sensor %s: %s %s" % (name, type(error).__name__, error))
@@ -113,7 +118,7 @@ class Node:
             drivers.append((driver, index, interval_s))
             sensors.append((name, driver.quantities, interval_s))
         self._outbox.resize(config["outbox"]["ram_readings"])
-        self._sampler.build(drivers)
+        self._sampler.build(drivers, self._uptime.ms())
         self._dialect = load("firmware.dialects.mote").Dialect(config, self._about(), sensors)
         self._link.build(config, self._dialect)
 
@@ -127,6 +132,7 @@ class Node:
             "mac": board.mac,
             "boot": self._boot,
             "last_seq": None,
+            "revision": self._settings.revision,
             "reset_cause": board.reset_cause,
         }
 

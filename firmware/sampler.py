@@ -1,16 +1,17 @@
 """Reads each sensor at its own period and hands readings on. Drivers are named by the configuration, registered nowhere."""
 
 _IDLE_MS = 60_000
+_SETTLE_MS = 1_000  # a chip whose driver is replaced finishes its measurement first: the longest takes 0.75 s
 
 
 class Probe:
     """One sensor: its driver, its period, and when it is due (milliseconds of uptime)."""
 
-    def __init__(self, driver, index, interval_ms):
+    def __init__(self, driver, due_ms):
         self.driver = driver
-        self.index = index
-        self.interval_ms = interval_ms
-        self.due_ms = 0
+        self.index = 0
+        self.interval_ms = 0
+        self.due_ms = due_ms
         self.begun_ms = 0
         self.started = False
 
@@ -18,20 +19,27 @@ class Probe:
 class Sampler:
     """`take(index, values)` is called with each reading; `rejected` counts by cause what never became one.
 
-    `wake()` is called from an interrupt when a driver wants a turn at once.
+    `clock()` is the uptime in milliseconds; `wake()` is called from an interrupt when a driver wants a turn at once.
     """
 
-    def __init__(self, take, wake):
+    def __init__(self, clock, take, wake):
+        self._clock = clock
         self._take = take
         self._wake = wake
         self._probes = []
         self.rejected = {"missing": 0, "bad": 0, "range": 0}
 
-    def build(self, drivers):
+    def build(self, drivers, now):
         """Replace the probes: `drivers` is a list of (driver, index, interval in seconds)."""
-        self._probes = [Probe(driver, index, 1000 * interval_s) for driver, index, interval_s in drivers]
-        for probe in self._probes:
-            probe.driver.notify = self._notifier(probe)
+        busy = [probe for probe in self._probes if probe.started]
+        old = {id(probe.driver): probe for probe in self._probes}
+        self._probes = []
+        for driver, index, interval_s in drivers:
+            probe = old.get(id(driver)) or Probe(driver, now + _SETTLE_MS if busy else 0)
+            probe.index = index
+            probe.interval_ms = 1000 * interval_s
+            driver.notify = self._notifier(probe)
+            self._probes.append(probe)
 
     def sample(self):
         """Make every sensor due now."""
@@ -56,7 +64,7 @@ class Sampler:
                 probe.started = True
                 late = now - probe.due_ms
                 probe.begun_ms = probe.due_ms if late < probe.interval_ms else now  # keeps its beat, skips what it missed
-                probe.due_ms = now + wait
+                probe.due_ms = self._clock() + wait  # not from `now`: to start may have taken a while
                 if wait:
                     return
             probe.started = False

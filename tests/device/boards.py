@@ -40,7 +40,7 @@ def host_board(**options):
     """The host board with its config.json; without chips unless told otherwise."""
     root = flash.folder()
     provision(root)
-    return HostBoard(dict({"config": root + "/config.json", "state": root, "chips": "none"}, **options))
+    return HostBoard(dict({"config": root + "/config.json", "state": root, "chips": "none", "mac": "02:00:00:a1:b2:c3", "model": "test"}, **options))
 
 
 def esp32():

@@ -14,12 +14,11 @@ else:
     from tools.host.cpython_world import World
 
 _NO_DEVICE = 19  # ENODEV: what a bus says when nothing answers
-_YEARS_30_S = 946684800  # from 1970 to 2000, where some ports begin to count
 
 
 class HostBoard(World):
-    """`options`: "config" (path), "state" (folder, its flash), "chips" ("simulated" or "none"); for simulated
-    chips "buses" (with i2c, input_pin, ...) or "wire" (a descriptor to the process that has them).
+    """`options`: "config" (path), "state" (folder, its flash), "mac", "model" (text), "chips" ("simulated" or "none");
+    for simulated chips "buses" (with i2c, input_pin, ...) or "wire" (a descriptor to the process that has them).
 
     `poll`, where it is not None, has to be called some times a second: it brings pin interrupts.
     """
@@ -30,13 +29,12 @@ class HostBoard(World):
         self._config = options["config"]
         self.chips = options["chips"]
         self.files = Store(options["state"])
-        self.mac = _mac(self.files)
+        self.mac = options["mac"]
         self.default_id = "host-" + self.mac[9:].replace(":", "")
         self.interpreter = self.name + " %d.%d.%d" % tuple(sys.implementation.version[:3])
-        self.model = _first_line("/proc/device-tree/model") or sys.platform
+        self.model = options["model"]
         self.reset_cause = "power-on"
         self.random = random.random
-        self._epoch_s = 0 if time.gmtime(0)[0] == 1970 else _YEARS_30_S
         random.seed(int.from_bytes(os.urandom(4), "little"))
         if options.get("wire") is not None and not options.get("buses"):
             from tools.host.wire import Wire
@@ -48,7 +46,7 @@ class HostBoard(World):
         self.poll = buses.poll if buses else None
 
     def time_s(self):
-        return int(time.time()) + self._epoch_s
+        return int(time.time())
 
     async def sync_time(self, servers):
         """The computer keeps its own clock."""
@@ -100,26 +98,3 @@ class Flag:
 
 def _absent(*_):
     raise OSError(_NO_DEVICE)
-
-
-def _first_line(path):
-    try:
-        with open(path) as file:
-            return file.read().strip("\0\n")
-    except OSError:
-        return None
-
-
-def _mac(files):
-    """The first network card's address; where there is none, one drawn at random and kept."""
-    try:
-        cards = sorted(os.listdir("/sys/class/net"))
-    except OSError:
-        cards = []
-    for card in cards:
-        mac = _first_line("/sys/class/net/" + card + "/address")
-        if mac and len(mac) == 17 and mac != "00:00:00:00:00:00":
-            return mac
-    raw = files.load("mac") or b"\x02" + os.urandom(5)  # 2: administered locally
-    files.save("mac", raw)
-    return ":".join(["%02x" % byte for byte in raw])

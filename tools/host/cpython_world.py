@@ -5,7 +5,7 @@ import os
 import socket
 import time
 
-from certs import context, named
+from certs import context, named, server_name
 
 _TICKS_PERIOD_MS = 1 << 30  # as on an ESP32, so that nothing here relies on ticks that never wrap
 
@@ -48,10 +48,7 @@ class World:
         """A Stream to host:port. Raises OSError; no deadline of its own."""
         options = {}
         if tls is not None:
-            name = tls.get("server_name") or host
-            if not name:
-                raise OSError("TLS needs mqtt.tls.server_name")
-            options = {"ssl": context(tls), "server_hostname": name}
+            options = {"ssl": context(tls, lambda path, label: path), "server_hostname": server_name(tls, host)}
         try:
             return Stream(*await asyncio.open_connection(host, port, **options))
         except ValueError as error:  # certificates, and host names that cannot be encoded

@@ -10,6 +10,7 @@ import os
 import sys
 
 from firmware.node import Node, lend
+from stream import Stream
 from together import together
 from tools.host.board import HostBoard
 
@@ -17,7 +18,7 @@ POLL_MS = 50
 
 
 async def _stop(node):
-    await asyncio.StreamReader(sys.stdin.buffer).read(128)  # no less: a signal descriptor hands out whole records
+    await Stream(sys.stdin.buffer, None).readinto(bytearray(128))  # no less: signal descriptors hand out whole records
     node.stop()
     await asyncio.Event().wait()
 

@@ -17,6 +17,7 @@ import zlib
 from firmware import config as configuration
 from firmware import desired
 from tools import build, errors, micropython
+from tools.host import cpython_identity
 from tools.sim import wire_server
 from tools.sim.bus import Buses
 from tools.sim.world import World
@@ -62,6 +63,7 @@ def run(args):
         state = args.state or stack.enter_context(tempfile.TemporaryDirectory(prefix="mote-"))
         os.makedirs(state, exist_ok=True)
         options = {"config": os.path.abspath(args.config), "state": os.path.abspath(state), "chips": args.chips}
+        options.update(cpython_identity.identity(state))
         live = _live_on_micropython if args.interpreter == "micropython" else _live_on_cpython
         return live(options, document, args)
 
