@@ -72,12 +72,10 @@ async def connect(addresses, host, tls):
     """A Stream to the first of `addresses` that answers. Raises OSError; no deadline of its own."""
     wrap = None
     if tls is not None:
-        from certs import context
+        from certs import context, ders, server_name
 
-        wrap = context(tls).wrap_socket
-        host = tls.get("server_name") or host
-        if not host:
-            raise OSError("TLS needs mqtt.tls.server_name")
+        host = server_name(tls, host)
+        wrap = context(tls, lambda path, label: ders(path, label)[0]).wrap_socket
     error = OSError(errno.EHOSTUNREACH)
     for family, kind, protocol, _, address in addresses:
         raw = socket.socket(family, kind, protocol)
