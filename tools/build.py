@@ -13,6 +13,7 @@ MPY = os.path.join(ROOT, "build", "mpy")
 FOLDERS = ("firmware", "lib", "tools/host")
 BYTECODE = 6  # the format that mpy-cross writes and MicroPython 1.19 and later read
 _OPTIMISE = "-O2"  # drops assert and debug prints, keeps the line numbers of tracebacks
+_KEYWORDS = "keywords.txt"  # in build/mpy: the argument names that its files were compiled with
 _CPYTHON_ONLY = ("cpython_",)  # how files of tools/host begin that only CPython can run
 
 
@@ -46,16 +47,42 @@ def build():
     and for an interpreter that reads another bytecode."""
     wanted = sources()
     _remove_others(set(wanted.values()))
-    stale = {source: target for source, target in wanted.items() if _is_stale(source, target)}
-    named = shrink.keywords(_text(source) for source in wanted) if stale else set()
-    for source, target in stale.items():
-        text = _text(source)
-        if source.startswith(FOLDERS):
-            text = shrink.shrunk(text, named, public=source.startswith("lib/"))
-        compile_text(text, os.path.join(MPY, target), name=source[:-3].replace("/", ".").replace("lib.", ""))
-    if stale and micropython.available():
-        _check_interpreter()
+    if any(_is_stale(source, target) for source, target in wanted.items()):
+        _compile_stale(wanted)
     return list(wanted.values())
+
+
+def _compile_stale(wanted):
+    named = _keywords(wanted)
+    everything = named != _kept_keywords()  # a call changed which parameters, in any file, must keep their names
+    for source, target in wanted.items():
+        if everything or _is_stale(source, target):
+            text = _text(source)
+            if source.startswith(FOLDERS):
+                text = shrink.shrunk(text, named.split(), public=source.startswith("lib/"))
+            compile_text(text, os.path.join(MPY, target), name=source[:-3].replace("/", ".").replace("lib.", ""))
+    if micropython.available():
+        _check_interpreter()
+    with open(os.path.join(MPY, _KEYWORDS), "w", encoding="utf-8") as file:
+        file.write(named)
+
+
+def _keywords(wanted):
+    """The argument names that calls use, in one text. Raises UserError for source that is no Python."""
+    found = set()
+    for source in wanted:
+        try:
+            found |= shrink.keywords([_text(source)])
+        except SyntaxError as error:
+            raise errors.UserError(f"{source} line {error.lineno}: {error.msg}", errors.FAILED) from None
+    return " ".join(sorted(found))
+
+
+def _kept_keywords():
+    try:
+        return _text(os.path.join(MPY, _KEYWORDS))
+    except FileNotFoundError:
+        return None
 
 
 def _text(source):

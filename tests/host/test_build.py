@@ -24,6 +24,12 @@ def built(tree):
     return {path.relative_to(tree / "build/mpy").as_posix(): path for path in (tree / "build/mpy").rglob("*.mpy")}
 
 
+def touch(source, tree):
+    """Make a source the newest file of all, however coarse the file system's clock is."""
+    later = max(path.stat().st_mtime_ns for path in built(tree).values()) + 1
+    os.utime(source, ns=(later, later))
+
+
 def test_it_mirrors_what_micropython_needs_and_no_more(tree):
     build.build()
     assert sorted(built(tree)) == ["firmware/a.mpy", "firmware/drivers/b.mpy", "lib/c.mpy", "tools/host/d.mpy"]
@@ -34,8 +40,7 @@ def test_only_what_changed_is_compiled_again(tree):
     before = {name: path.stat().st_mtime_ns for name, path in built(tree).items()}
     source = tree / "lib/c.py"
     source.write_text("x = 'another, longer'\n")
-    later = max(before.values()) + 1
-    os.utime(source, ns=(later, later))
+    touch(source, tree)
     build.build()
     after = {name: path.stat().st_mtime_ns for name, path in built(tree).items()}
     assert [name for name in after if after[name] != before[name]] == ["lib/c.mpy"]
@@ -46,6 +51,18 @@ def test_a_deleted_module_does_not_live_on(tree):
     (tree / "lib/c.py").unlink()
     build.build()
     assert "lib/c.mpy" not in built(tree)
+
+
+def test_a_new_keyword_argument_compiles_the_function_it_names_again(tree):
+    function = tree / "firmware/a.py"
+    function.write_text("def f(amount):\n    return amount\n")
+    build.build()
+    assert b"amount" not in built(tree)["firmware/a.mpy"].read_bytes()
+    caller = tree / "firmware/drivers/b.py"
+    caller.write_text("def g(f):\n    return f(amount=1)\n")
+    touch(caller, tree)
+    build.build()
+    assert b"amount" in built(tree)["firmware/a.mpy"].read_bytes()
 
 
 def test_an_error_names_the_file_and_the_line(tree):
