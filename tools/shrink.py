@@ -27,7 +27,7 @@ def keywords(sources):
     for source in sources:
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Call):
-                found |= {argument.arg for argument in node.keywords}
+                found |= {argument.arg for argument in node.keywords if argument.arg}
     return found
 
 
