@@ -13,12 +13,12 @@ def main():
         import asyncio
 
         from firmware.board import Board
-        from firmware.node import Node
+        from firmware.node import Node, lend
 
         board = Board()
         reset = board.reset
         board.feed()  # from here on a hang ends in a reset, too
-        board.log("node: " + asyncio.run(Node(board).run()))
+        board.log("node: " + asyncio.run(Node(board, lend).run()))
     except Exception as error:  # the last line of defence, which shows it
         sys.print_exception(error)
         time.sleep(PAUSE_S)

@@ -11,26 +11,16 @@ import time
 import esp32
 import machine
 import network
-import sntp
-import stream
 import vfs
+
+import stream
 from store import Store
 
 _YEARS_30_S = 946684800  # from 1970 to 2000, where the clock of this port begins to count
+_FIRST_S = 1767225600  # 2026-01-01: before this code, so a clock that says less was never set
 _CAUSES = ("unknown", "power-on", "hard", "watchdog", "deep-sleep", "soft")  # by machine.reset_cause()
 # A name lookup without an answer blocks for 12 s, a handshake for seconds: a few in a row are no hang.
 _WATCHDOG_MS = 120_000
-_JOIN_MS = 20_000  # a scan, an association and DHCP take 3 to 8 s
-_RADIO_MS = 100  # events of a connection that ended arrive late; before they have, the next one seems to end
-_TIME_TRIES = 40
-_TIME_TRY_MS = 50  # 2 s in all for a server, some hundred times a usual round trip
-_REASONS = {  # by the status that an attempt ends with; 15: the 4-way handshake got no further
-    None: "no address in time",
-    15: "wrong password",
-    201: "no such network",
-    202: "wrong password",
-    204: "wrong password",
-}
 
 
 class Board:
@@ -69,19 +59,12 @@ class Board:
 
     def time_s(self):
         unix_s = int(time.time()) + self._epoch_s
-        return unix_s if sntp.plausible(unix_s) else None
+        return unix_s if unix_s >= _FIRST_S else None
 
     async def sync_time(self, servers):
         """Set the clock by the first of `servers` that answers; it survives a reset. OSError: none did."""
-        for server in servers:
-            try:
-                now = time.gmtime(await _ask(server) - self._epoch_s)
-            except OSError as error:
-                self.log("clock: %s: %s" % (server, error))
-                continue
-            machine.RTC().datetime(now[:3] + (now[6],) + now[3:6] + (0,))
-            return
-        raise OSError("no time server answers")
+        now = time.gmtime(await _lent("sntp").ask(servers, socket, self.sleep_ms) - self._epoch_s)
+        machine.RTC().datetime(now[:3] + (now[6],) + now[3:6] + (0,))
 
     def i2c(self, bus):
         if bus not in self._buses:
@@ -107,42 +90,10 @@ class Board:
         return Dht(_device(machine.Pin, number))
 
     async def join(self, networks):
-        """Join the strongest of `networks` {"ssid": {"password": str or None}} that lets us in.
-
-        The scan blocks for 2 s. Raises OSError with a reason; it takes 20 s at most.
-        """
+        """Join the best of `networks`, as lib/wifi.py says. Raises OSError with a reason."""
         if self._wlan is None:  # takes 34 KB of the memory that TLS lives on, so not before it is needed
             self._wlan = network.WLAN(network.STA_IF)
-        wlan = self._wlan
-        try:
-            wlan.active(True)
-            wlan.config(reconnects=0)  # or the driver is a second retry loop
-            problem = OSError("no network is configured")
-            choice = _strongest(wlan.scan(), networks)
-            for ssid, bssid in choice:
-                wlan.connect(ssid, networks[ssid].get("password"), bssid=bssid)
-                status = await self._attempt(_JOIN_MS // len(choice))
-                if wlan.isconnected():
-                    return
-                problem = OSError("%s: %s" % (ssid, _REASONS.get(status, "Wi-Fi status %s" % status)))
-            raise problem
-        finally:
-            if not wlan.isconnected():
-                wlan.active(False)
-
-    async def _attempt(self, limit_ms):
-        """Wait for an address. Without one: restart the radio; the last status, None when time ran out."""
-        wlan = self._wlan
-        began = time.ticks_ms()
-        while not wlan.isconnected():
-            status = wlan.status()
-            late = time.ticks_diff(time.ticks_ms(), began) > limit_ms
-            if late or status not in (network.STAT_CONNECTING, network.STAT_IDLE):
-                wlan.active(False)
-                await asyncio.sleep_ms(_RADIO_MS)
-                wlan.active(True)
-                return None if late else status
-            await asyncio.sleep_ms(_RADIO_MS)
+        await _lent("wifi").join(self._wlan, networks, self)
 
     def joined(self):
         return self._wlan is not None and self._wlan.isconnected()
@@ -199,6 +150,13 @@ class Dht:
         dht_readinto(self._pin, buf)
 
 
+def _lent(name):
+    """A module of lib that is needed once in a while: forgotten at once, so that its memory is free afterwards."""
+    module = __import__(name)
+    del sys.modules[name]
+    return module
+
+
 def _family(model):
     """The chip's name as the start of an id: esp32s3 of "Generic ESP32S3 module with ESP32S3"."""
     return "".join([c for c in model.split(" with ")[-1].lower() if c.isalpha() or c.isdigit()])[:16]
@@ -219,30 +177,3 @@ def _device(make, *args, **options):
         return make(*args, **options)
     except ValueError as error:  # no such pin or bus on this chip
         raise OSError(str(error))
-
-
-def _strongest(scan, networks):
-    """[(SSID, BSSID)] of the networks in reach, best signal first."""
-    known = {ssid.encode(): ssid for ssid in networks}
-    scan.sort(key=lambda entry: -entry[3])
-    found = [(known.pop(entry[0]), entry[1]) for entry in scan if entry[0] in known]
-    return found or [(ssid, None) for ssid in networks]  # those that hide, perhaps
-
-
-async def _ask(server):
-    """Unix seconds from a time server. OSError when it does not answer in time."""
-    family, kind, _, _, address = socket.getaddrinfo(server, sntp.PORT, 0, socket.SOCK_DGRAM)[0]
-    sock = socket.socket(family, kind)
-    try:
-        sock.setblocking(False)
-        nonce = os.urandom(sntp.NONCE_BYTES)
-        sock.sendto(sntp.request(nonce), address)
-        for _ in range(_TIME_TRIES):
-            await asyncio.sleep_ms(_TIME_TRY_MS)
-            try:
-                return sntp.parse(sock.recv(128), nonce)
-            except (OSError, ValueError):
-                continue  # nothing yet, or not from the server: the number of tries is the deadline
-    finally:
-        sock.close()
-    raise OSError("no answer")

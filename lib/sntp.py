@@ -1,5 +1,6 @@
-"""SNTP, the client's side, no I/O: the packet that asks, and what an answer is worth (RFC 4330, 4 and 5)."""
+"""SNTP, the client's side: the packet that asks, what an answer is worth (RFC 4330, 4 and 5), and asking."""
 
+import os
 import struct
 
 PORT = 123
@@ -8,6 +9,8 @@ FIRST_S = 1767225600  # 2026-01-01: before this code, so no clock that says less
 LAST_S = 4102444800  # 2100-01-01
 _NTP_ERA_0_S = 2208988800  # from 1900 to 1970
 _NTP_ERA_S = 1 << 32
+_TRIES = 40
+_TRY_MS = 50  # 2 s in all for a server, some hundred times a usual round trip
 
 
 def request(nonce):
@@ -30,11 +33,38 @@ def parse(reply, nonce):
     if seconds < _NTP_ERA_S >> 1:  # since 2036 the count begins anew
         seconds += _NTP_ERA_S
     seconds -= _NTP_ERA_0_S
-    if not plausible(seconds):
+    if not FIRST_S <= seconds < LAST_S:
         raise ValueError("the year cannot be right")
     return seconds
 
 
-def plausible(unix_s):
-    """Whether a clock that says so may be right."""
-    return FIRST_S <= unix_s < LAST_S
+async def ask(servers, socket, sleep_ms):
+    """Unix seconds from the first of `servers` that answers; OSError when none does.
+
+    `socket` is the module. A name lookup blocks.
+    """
+    problems = ["no time server answers"]
+    for server in servers:
+        try:
+            return await _ask(server, socket, sleep_ms)
+        except OSError as error:
+            problems.append("%s: %s" % (server, error))
+    raise OSError("; ".join(problems))
+
+
+async def _ask(server, socket, sleep_ms):
+    family, kind, _, _, address = socket.getaddrinfo(server, PORT, 0, socket.SOCK_DGRAM)[0]
+    sock = socket.socket(family, kind)
+    try:
+        sock.setblocking(False)
+        nonce = os.urandom(NONCE_BYTES)
+        sock.sendto(request(nonce), address)
+        for _ in range(_TRIES):
+            await sleep_ms(_TRY_MS)
+            try:
+                return parse(sock.recv(128), nonce)
+            except (OSError, ValueError):
+                continue  # nothing yet, or not from the server: the number of tries is the deadline
+    finally:
+        sock.close()
+    raise OSError("no answer")

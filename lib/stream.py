@@ -7,6 +7,7 @@ handshake happens in the first write, drain or read, and so does its failure.
 import asyncio
 import errno
 import socket
+import sys
 
 
 class Stream:
@@ -72,10 +73,11 @@ async def connect(addresses, host, tls):
     """A Stream to the first of `addresses` that answers. Raises OSError; no deadline of its own."""
     wrap = None
     if tls is not None:
-        from certs import context, ders, server_name
+        import certs
 
-        host = server_name(tls, host)
-        wrap = context(tls, lambda path, label: ders(path, label)[0]).wrap_socket
+        del sys.modules["certs"]  # forgotten at once: TLS needs the memory
+        host = certs.server_name(tls, host)
+        wrap = certs.context(tls, lambda path, label: certs.ders(path, label)[0]).wrap_socket
     error = OSError(errno.EHOSTUNREACH)
     for family, kind, protocol, _, address in addresses:
         raw = socket.socket(family, kind, protocol)

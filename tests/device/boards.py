@@ -37,10 +37,11 @@ class OneChip:
 
 
 def host_board(**options):
-    """The host board with its config.json; without chips unless told otherwise."""
+    """The host board with its config.json."""
     root = flash.folder()
     provision(root)
-    return HostBoard(dict({"config": root + "/config.json", "state": root, "chips": "none", "mac": "02:00:00:a1:b2:c3", "model": "test"}, **options))
+    options.update(config=root + "/config.json", state=root, mac="02:00:00:a1:b2:c3", model="test")
+    return HostBoard(options)
 
 
 def esp32():
@@ -58,7 +59,7 @@ def provision(root):
 
 async def on_every_board(check):
     """Run `check(board)` on each board; a failure says on which."""
-    await named(check, "host", host_board())
+    await named(check, "host", host_board(chips="none"))
     await named(check, "host with chips", host_board(chips="simulated", buses=OneChip()))
     with esp32() as device:
         await named(check, "esp32", device.board())

@@ -20,7 +20,7 @@ class Bench:
         """The class firmware.board.Board."""
         return Module(feed=lambda: self.did.append("feed"), log=self.did.append, reset=self.reset)
 
-    def node(self, board):
+    def node(self, board, fetch):
         """The class firmware.node.Node."""
         return Module(run=self._run)
 
@@ -38,7 +38,7 @@ class Bench:
             "sys": Module(print_exception=lambda error: self.did.append(type(error)), exit=self.exit),
             "time": Module(sleep=lambda seconds: self.did.append("pause")),
             "firmware.board": Module(Board=self.board),
-            "firmware.node": Module(Node=self.node),
+            "firmware.node": Module(Node=self.node, lend=None),
         }
         _modules.pop("main", None)
         with Swapped({name: modules[name] for name in ("sys", "time")}):

@@ -84,7 +84,9 @@ class Esp32:
             "gc": Module(collect=lambda: None, mem_free=lambda: 100_000),
             "socket": wire.Socket(self),
             "stream": self.stream,
-            "sys": Module(implementation=Module(version=(1, 29, 0, "preview"), _machine=self.model)),
+            "sys": Module(
+                implementation=Module(version=(1, 29, 0, "preview"), _machine=self.model), modules=_modules
+            ),
         }
         _modules.pop("firmware.board", None)
         with Swapped(modules):
