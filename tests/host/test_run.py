@@ -131,6 +131,26 @@ def test_the_state_is_kept_between_runs(config, interpreter, tmp_path):
     assert "boot" in os.listdir(state)
 
 
+def test_the_connection_options_stand_over_the_configuration(config, closed_port, tmp_path, monkeypatch):
+    state = tmp_path / "flash"
+    monkeypatch.setenv("MOTE_PASSWORD", "hush-hush")
+    done = mote_run("--config", config(mqtt={"host": "nowhere.invalid", "keepalive_s": 7}), "--seconds", "0.5",
+                    "--broker", f"me@127.0.0.1:{closed_port}", "--base", "other", "--state", str(state))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "hush-hush" not in done.stdout
+    path = state / "provisioned.json"
+    assert json.loads(path.read_text())["mqtt"] == {
+        "host": "127.0.0.1", "port": closed_port, "user": "me", "password": "hush-hush", "tls": None,
+        "base": "other", "keepalive_s": 7}
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_tls_needs_an_authority(config):
+    done = mote_run("--config", config(), "--broker", "mqtts://h")
+    assert done.returncode == errors.USAGE
+    assert "--ca FILE" in done.stderr
+
+
 @both
 def test_without_chips_it_runs_all_the_same(config, interpreter):
     done = mote_run("--config", config(), "--interpreter", interpreter, "--chips", "none", "--seconds", "1")

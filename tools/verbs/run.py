@@ -16,7 +16,7 @@ import zlib
 
 from firmware import config as configuration
 from firmware import desired
-from tools import build, errors, micropython
+from tools import build, connection, errors, micropython
 from tools.host import cpython_identity
 from tools.sim import wire_server
 from tools.sim.bus import Buses
@@ -41,6 +41,7 @@ def add_arguments(parser):
     parser.add_argument("--seconds", type=_positive, metavar="N", help="leave cleanly after N seconds")
     parser.add_argument("--chips", choices=("simulated", "none"), default="simulated",
                         help="what is on the buses (default simulated)")
+    connection.add_connection_options(parser)
 
 
 def _heap(text):
@@ -58,11 +59,13 @@ def _positive(text):
 
 
 def run(args):
-    document = read_config(args.config)
+    given = read_config(args.config)
+    document = _redirected(given, args)
     with contextlib.ExitStack() as stack:
         state = args.state or stack.enter_context(tempfile.TemporaryDirectory(prefix="mote-"))
         os.makedirs(state, exist_ok=True)
-        options = {"config": os.path.abspath(args.config), "state": os.path.abspath(state), "chips": args.chips}
+        path = args.config if document is given else _provision(document, state)
+        options = {"config": os.path.abspath(path), "state": os.path.abspath(state), "chips": args.chips}
         options.update(cpython_identity.identity(state))
         live = _live_on_micropython if args.interpreter == "micropython" else _live_on_cpython
         return live(options, document, args)
@@ -83,6 +86,36 @@ def read_config(path):
         lines = [f"  {key}: found {json.dumps(found)}, allowed {allowed}" for key, found, allowed in problems]
         raise errors.UserError("\n".join([f"{path} has {len(problems)} mistake(s)", *lines]))
     return document
+
+
+def _redirected(document, args):
+    """The configuration with what the connection options say over its own section `mqtt`."""
+    if not (args.broker or args.ca or args.base or args.profile):
+        return document
+    mqtt = dict(document["mqtt"])
+    target = connection.target(args)
+    if args.broker or args.profile:
+        mqtt.update(host=target.host, port=target.port, user=target.user, password=target.password,
+                    tls=_tls(mqtt.get("tls"), target.ca) if target.tls else None)
+    if args.base or args.profile:
+        mqtt["base"] = target.base
+    return {**document, "mqtt": mqtt}
+
+
+def _tls(section, ca):
+    """The section `mqtt.tls` with this authority, if one was named."""
+    section = {**(section or {}), **({"ca": ca} if ca else {})}
+    if not section.get("ca"):
+        raise errors.UserError("a node trusts no authority of its own: name the broker's with --ca FILE")
+    return section
+
+
+def _provision(document, state):
+    """Put a changed configuration on the node's flash, readable for its owner alone; return the path."""
+    path = os.path.join(state, "provisioned.json")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump(document, file)
+    return path
 
 
 def _buses(document):
