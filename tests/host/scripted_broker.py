@@ -66,4 +66,3 @@ class ScriptedBroker:
             if answer is None:
                 return
             stream.sendall(answer(packet) if callable(answer) else answer)
-
