@@ -7,6 +7,8 @@ from collections import namedtuple
 
 import paho.mqtt.client as paho
 
+from .audit import strict
+
 CONNECT_LIMIT_S = 10
 KEEPALIVE_S = 60
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 0.5  # loopback: a restarted broker is found at once
@@ -73,13 +75,13 @@ class Auditor:
         """The first message on `topic` at or after `since` that `accept(message)` likes."""
         def found():
             return [m for m in self.since(since, topic) if accept is None or accept(m)]
-        return self.wait(found, limit_s, f"message on {topic}")[0]
+        return self.wait(found, limit_s, f"such message on {topic}")[0]
 
     def wait_json(self, topic, limit_s, since=0.0, accept=None):
         """The decoded payload of the first message on `topic` whose decoded payload `accept` likes."""
-        message = self.wait_message(topic, limit_s, since,
-                                    lambda m: m.payload and (accept is None or accept(json.loads(m.payload))))
-        return json.loads(message.payload)
+        def good(message):
+            return message.payload and (accept is None or accept(strict(message.payload)))
+        return strict(self.wait_message(topic, limit_s, since, good).payload)
 
     def _tail(self):
         return [(m.topic, m.payload[:120]) for m in self.messages[-8:]]

@@ -70,6 +70,7 @@ class Proxy:
         self.accepted = []  # monotonic time of every TCP connection that was let in, held ones too
         self.attempts = []
         self.seen = []
+        self.ended = []  # (monotonic time, direction) of each FIN or RST that an end sent
         self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -197,6 +198,12 @@ class Proxy:
                 self.attempts.append(Attempt(seen.t, connection, frames.connect(data)))
             self._changed.notify_all()
 
+    def note_end(self, direction):
+        """Record that the sender of `direction` has ended its connection."""
+        with self._changed:
+            self.ended.append((time.monotonic(), direction))
+            self._changed.notify_all()
+
     def forget(self, link):
         """A link has ended."""
         with self._changed:
@@ -291,8 +298,6 @@ class Link:
 
     async def run(self):
         """Carry bytes until both directions have ended or the link is reset."""
-        for _, writer in self._ends.values():
-            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             await asyncio.gather(*[self._carry(direction) for direction in BOTH])
         finally:
@@ -312,7 +317,10 @@ class Link:
         """FIN in `direction` only."""
         writer = self._ends[direction][1]
         if writer.can_write_eof() and not writer.is_closing():
-            writer.write_eof()
+            try:
+                writer.write_eof()
+            except OSError:
+                pass  # that end was reset a moment ago, which its own direction is about to tell
 
     def inject(self, data, direction):
         """Queue `data` behind the frames that are on their way in `direction`."""
@@ -322,6 +330,7 @@ class Link:
         sender = asyncio.create_task(self._send(direction))
         try:
             broken = await self._receive(direction)
+            self._proxy.note_end(direction)
             self._lost[direction] = self._proxy.faults[direction].delay_s > 0
             await self._queues[direction].put(None)
             await sender
@@ -363,6 +372,8 @@ class Link:
                 await self._write(self._ends[direction][1], data, faults)
 
     async def _write(self, writer, data, faults):
+        if writer.is_closing():
+            return
         if faults.cut_after_bytes is not None:
             data, faults.cut_after_bytes = data[:faults.cut_after_bytes], faults.cut_after_bytes - len(data)
         step = len(data) if faults.drip_s is None else 1

@@ -61,7 +61,7 @@ def silent(end):
     end.settimeout(SILENCE_S)
     try:
         return end.recv(1) is None
-    except socket.timeout:
+    except TimeoutError:
         return True
     finally:
         end.settimeout(LIMIT_S)

@@ -1,0 +1,121 @@
+"""A broker that dies, and one that falls silent: every reading arrives all the same, and the node says so itself."""
+
+import time
+
+import pytest
+
+from . import audit
+from .proxy import DOWN, UP
+
+START_LIMIT_S = 30
+BACK_LIMIT_S = 30  # reconnect window 1 s, cap 2 s, then a backlog of a minute in batches of eight
+ACK_DELAY_S = 0.05  # see below
+KEEPALIVE_S = 5
+NOTICED_S = KEEPALIVE_S + 10
+PAUSE_S = 3  # readings come each second: sampling that paused would show as a gap of the length of the outage
+
+
+def kill_and_restart(world, down_s):
+    """SIGKILL the broker, start it again, and let the node in only when the auditor has subscribed again.
+
+    A broker acknowledges what it then hands to nobody, so while nobody listens nobody may publish.
+    """
+    subscribed = world.auditor.subscriptions
+    world.proxy.close_gate()
+    world.broker.kill()
+    time.sleep(down_s)
+    world.broker.start()
+    world.auditor.wait_subscribed(subscribed + 1)
+    world.proxy.open_gate()
+
+
+def survive_kills(world, times, down_s, up_s):
+    """Kill the broker `times` times; returns the node's diagnostics after the last reading has arrived."""
+    # An acknowledgement that reaches the node must mean that the auditor has the reading. A broker killed between
+    # the two would break that: so acknowledgements travel slowly, and die with the broker.
+    world.proxy.delay(ACK_DELAY_S, DOWN)
+    node, auditor = world.start_node(world.proxy.port), world.auditor
+    auditor.wait_message(node.topic("telemetry/air"), START_LIMIT_S)
+    for _ in range(times):
+        kill_and_restart(world, down_s)
+        healed = time.monotonic()
+        auditor.wait_message(node.topic("status"), BACK_LIMIT_S, healed, lambda m: m.payload == b"online")
+        time.sleep(up_s)
+    report = audit.wait_complete(auditor, node.id, BACK_LIMIT_S, time.monotonic())
+    assert audit.stale_live(world.proxy.frames("PUBLISH", UP), limit_s=3) == []
+    assert report["dropped"] == {"overflow": 0} and report["reconnects"] >= times
+    assert audit.longest_gap_s(auditor.messages, node.id) <= PAUSE_S
+    ways = [how for how, _, _ in audit.readings(auditor.messages, node.id)]
+    world.say(f"{times} kills: {report['produced']} produced, {len(ways)} received, {ways.count('backlog')} by the "
+          f"backlog, 0 lost, dropped {report['dropped']}, {report['reconnects']} reconnects")
+    return report
+
+
+@pytest.mark.parametrize("engine", ["mosquitto", "iotcore"], indirect=True)
+def test_broker_killed_three_times_loses_nothing(world):
+    report = survive_kills(world, times=3, down_s=1, up_s=1.5)
+    assert report["produced"] >= 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["mosquitto", "iotcore"], indirect=True)
+def test_broker_killed_five_times_in_a_minute_loses_nothing(world):
+    report = survive_kills(world, times=5, down_s=4, up_s=5)
+    assert report["produced"] >= 50
+
+
+def survive_silence(world, node, silent_s):
+    """Stop the broker for `silent_s`: a half-open link. Returns the node's diagnostics at the end."""
+    auditor = world.auditor
+    auditor.wait_message(node.topic("telemetry/air"), START_LIMIT_S)
+    began = time.monotonic()
+    world.broker.pause()
+    try:
+        def left():
+            return [t for t, direction in world.proxy.ended if direction == UP and t >= began]
+        noticed_s = world.proxy.wait(left, NOTICED_S, "end of the half-open link by the node")[0] - began
+        time.sleep(max(0.0, silent_s - (time.monotonic() - began)))
+    finally:
+        world.broker.resume()
+    healed = time.monotonic()
+    # What the stopped broker had in its buffers comes first, old wills among it: the truth comes last.
+    auditor.wait(lambda: auditor.since(healed, node.topic("telemetry/air")), BACK_LIMIT_S, "live reading")
+    report = audit.wait_complete(auditor, node.id, BACK_LIMIT_S, time.monotonic())
+    auditor.wait(lambda: auditor.since(0, node.topic("status"))[-1].payload == b"online", BACK_LIMIT_S, "last word")
+    assert report["dropped"] == {"overflow": 0}
+    gap_s = audit.longest_gap_s(auditor.messages, node.id)
+    assert gap_s <= PAUSE_S
+    world.say(f"silent for {silent_s} s: noticed after {noticed_s:.1f} s, {report['produced']} produced, 0 lost, "
+              f"longest pause of sampling {gap_s} s")
+    return report
+
+
+def test_stopped_broker_is_noticed_and_nothing_is_lost(world):
+    survive_silence(world, world.start_node(world.proxy.port), silent_s=12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["mosquitto", "iotcore"], indirect=True)
+def test_broker_stopped_for_90_s_loses_nothing(world):
+    # 90 s at one reading a second do not fit into the default of 64 readings in RAM.
+    node = world.start_node(world.proxy.port, outbox={"ram_readings": 128})
+    survive_silence(world, node, silent_s=90)
+
+
+def test_outbox_that_overflows_counts_what_it_drops(world):
+    """More readings than fit: the oldest go, each of them counted, and the sum still holds."""
+    node = world.start_node(world.proxy.port, outbox={"ram_readings": 16},
+                      sensors={name: {"driver": "host"} for name in ("one", "two", "three", "four")})
+    world.auditor.wait_message(node.topic("telemetry/four"), START_LIMIT_S)
+    world.proxy.close_gate()
+    world.proxy.reset()
+    time.sleep(8)  # 32 readings for 16 places
+    world.proxy.open_gate()
+    report = world.auditor.wait_json(node.topic("diagnostics"), BACK_LIMIT_S, time.monotonic(),
+                               lambda d: d["dropped"]["overflow"] > 0 and d["queued"] <= 4)
+
+    def all_but_dropped():
+        return len(audit.numbers(world.auditor.messages, node.id)[report["boot"]]) >= (
+            report["produced"] - report["dropped"]["overflow"] - report["queued"])
+    world.auditor.wait(all_but_dropped, BACK_LIMIT_S, "reading that was not dropped")
+    world.say(f"overflow: {report['dropped']['overflow']} of {report['produced']} dropped and counted")

@@ -1,0 +1,59 @@
+"""All that one test needs: a broker, a proxy before it, an auditor behind it, and nodes of one interpreter."""
+
+import contextlib
+import tempfile
+
+from . import audit, nodes
+from .auditor import Auditor
+from .brokers import Broker
+from .proxy import Proxy
+
+
+class World:
+    """`with World("cpython", "mosquitto") as world:`; the promises that hold in every test are checked at its end."""
+
+    def __init__(self, interpreter, engine):
+        self.interpreter = interpreter
+        self.engine = engine
+        self.said = []
+        self._nodes = []
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self._folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mote-test-"))
+            self.broker = stack.enter_context(Broker(self.engine, self._folder))
+            self.proxy = stack.enter_context(Proxy(self.broker.port))
+            self.auditor = stack.enter_context(Auditor(self.broker.port))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind, *_):
+        with self._stack:
+            surprises = [node.id for node in self._nodes if not node.as_wanted()]
+            surprises = [node.id for node in self._nodes if not node.as_wanted()]
+            for node in self._nodes:
+                node.end()
+                self.say(f"--- log of {node.id} ({self.interpreter})\n{node.log()}")
+            if kind is None:
+                self._check_promises(surprises)
+
+    def say(self, text):
+        """Print when the test's result is shown; tests run beside one another, so not at once."""
+        self.said.append(text)
+
+    def start_node(self, port, options=(), **sections):
+        """Start a node on a port of the broker or the proxy, with these sections over nodes.configuration."""
+        config = nodes.configuration(port, **sections)
+        node = nodes.Node(self._folder, config, self.interpreter, *options)
+        self._nodes.append(node)
+        return node.start()
+
+    def _check_promises(self, surprises):
+        """No node died of an exception, the counters always added up, and no secret left a node."""
+        messages = self.auditor.messages
+        assert surprises == [], "ended, and nobody had asked it to"
+        assert [node.id for node in self._nodes if "Traceback" in node.log()] == []
+        assert audit.accounting_errors(messages) == []
+        assert [m.topic for m in messages if nodes.PASSWORD.encode() in m.payload] == []
+        assert [node.id for node in self._nodes if nodes.PASSWORD in node.log()] == []
