@@ -6,7 +6,6 @@ import os
 import flash
 from fakes import Esp32, Module, chip
 from fakes.radio import AccessPoint
-
 from tools.host.board import HostBoard
 
 HOME = {"home": {"password": "correct horse"}}

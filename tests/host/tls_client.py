@@ -10,16 +10,25 @@ import sys
 from tools.host.board import HostBoard
 
 DEADLINE_S = 20
+REPEATS = 50_000  # more than sockets take at once
 
 
 async def ping(board, host, port, tls):
-    """The answer to "ping"."""
+    """The echo of "ping" many times, sent in pieces small and large; "ping" when it is whole."""
     stream = await board.open_stream(host, port, tls)
     try:
-        stream.write(b"ping")
-        await stream.drain()
-        buf = bytearray(8)
-        return bytes(buf[: await stream.readinto(buf)]).decode()
+        sent = b"ping" * REPEATS
+        for piece in (sent[:1], sent[1:3], sent[3:]):
+            stream.write(piece)
+            await stream.drain()
+        buf = bytearray(4096)
+        received = b""
+        while len(received) < len(sent):
+            count = await stream.readinto(buf)
+            if not count:
+                break
+            received += bytes(buf[:count])
+        return received.decode() if received != sent else "ping"
     finally:
         stream.close()
         await stream.wait_closed()

@@ -61,7 +61,8 @@ class Stream:
     def __init__(self, reader, writer):
         self._reader = reader
         self._writer = writer
-        writer.transport.set_write_buffer_limits(high=0)  # drain() means: all of it is with the kernel
+        # drain() means: all of it is with the kernel, or close to it under TLS, which at 0 would never resume.
+        writer.transport.set_write_buffer_limits(high=1, low=0)
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def readinto(self, buf):
