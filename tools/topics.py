@@ -1,6 +1,7 @@
 """The mote dialect as host programs meet it: topics, and payloads that may hold anything (design: topics)."""
 
 import json
+import math
 import re
 
 from tools import errors
@@ -37,15 +38,20 @@ def node_id(text):
 
 
 def decode(payload):
-    """The value of a JSON payload (bytes). Raises ValueError, also for the Infinity and NaN that Python lets pass."""
+    """The value of a JSON payload. Raises ValueError, also for the Infinity and NaN that Python lets pass."""
     try:
-        return json.loads(payload, parse_constant=_refuse)
+        return json.loads(payload, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def _refuse(word):
-    raise ValueError(f"{word} is not JSON")
+    raise ValueError(f"{word} is no number")
+
+
+def _finite(digits):
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
 
 
 def document(payload):
