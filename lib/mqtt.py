@@ -117,6 +117,7 @@ class Client:
             if self._may_put(qos):
                 return
             self._room.clear()
+            self.flush()  # or what was put waits here for answers to itself
             await self._room.wait()
         raise MQTTError("connection lost")
 
