@@ -1,4 +1,4 @@
-"""The configuration: one table of keys, every mistake at once, and the desired state that comes over MQTT.
+"""The configuration: one table of keys, what may stand in it, and every mistake at once.
 
 What the node obeys is `base` (config.json as provisioned) with `patch` merged over it (RFC 7396) and the table's
 defaults where both are silent. Revision and patch are one stored document, so that they cannot disagree.
@@ -61,6 +61,7 @@ board.sda_pin int 0 48 null ?r
 """
 
 HIDDEN = "***"
+_MAX_PROBLEMS = 32  # in one report: a document may have more mistakes than a board has memory for their list
 _NAMED = ("wifi", "sensors")  # sections whose keys are names of the user's choice
 
 _ALLOWED = {
@@ -80,8 +81,19 @@ def row(path):
     """The table's line for a path (a sequence of keys), as a list of six words, or None."""
     if len(path) > 1 and path[0] in _NAMED:
         path = (path[0], "*") + tuple(path[2:])
-    at = KEYS.find("\n" + ".".join(path) + " ")
-    return KEYS[at + 1 : KEYS.find("\n", at + 1)].split(" ") if at >= 0 else None
+    key = ".".join(path)
+    at = KEYS.find("\n" + key + " ")
+    line = KEYS[at + 1 : KEYS.find("\n", at + 1)].split(" ")
+    return line if at >= 0 and line[0] == key and key.count(".") < len(path) else None  # a name may have dots
+
+
+def rows():
+    """Yield every line of the table, as a list of six words."""
+    at = 1
+    while at < len(KEYS):
+        end = KEYS.find("\n", at)
+        yield KEYS[at:end].split(" ")
+        at = end + 1
 
 
 def merge(target, patch):
@@ -108,13 +120,14 @@ def leaves(document, path=()):
 
 
 def filled(document):
-    """`document` with the default of every key of the table that has none; wildcards are left as they are."""
+    """`document` with the default of every key of the table that has none, and no network or sensor that is null."""
     result = merge(document, {})
-    for line in KEYS.strip().split("\n"):
-        key, _, _, _, default, _ = line.split(" ")
+    for key, _, _, _, default, _ in rows():
         parts = key.split(".")
-        if "*" in parts or parts[1:2] == ["tls"]:
-            result.setdefault(parts[0], {})
+        if parts[-1] == "*":
+            named = result.get(parts[0]) or {}
+            result[parts[0]] = {name: named[name] for name in named if named[name] is not None}
+        if "*" in parts or "tls" in parts:
             continue
         at = result
         for part in parts[:-1]:
@@ -126,15 +139,14 @@ def filled(document):
 
 
 def check(document):
-    """Every mistake in a whole configuration, as a list of (key, found, allowed); empty when it may be obeyed."""
+    """Every mistake (up to 32) in a whole configuration, an object: a list of (key, found, allowed), else empty."""
     problems = []
-    if not isinstance(document, dict):
-        return [("", _shown(document), "a JSON object")]
     for path, value in leaves(document):
-        _check_leaf(path, value, problems)
+        if len(problems) < _MAX_PROBLEMS:
+            _check_leaf(path, value, problems)
     for path in _required(document):
-        problems.append((".".join(path), None, _allowed(row(path))))
-    return problems
+        problems.append((_shown(".".join([str(part) for part in path]), 60), None, _allowed(row(path))))
+    return problems[:_MAX_PROBLEMS]
 
 
 def is_secret(path):
@@ -145,11 +157,8 @@ def is_secret(path):
 
 def reconnects(old, new):
     """Whether going from one whole configuration to another needs a new connection."""
-    for line in KEYS.strip().split("\n"):
-        key, _, _, _, _, flags = line.split(" ")
-        if "r" in flags and _at(old, key.split(".")) != _at(new, key.split(".")):
-            return True
-    return False
+    paths = (line[0].split(".") for line in rows() if "r" in line[5])
+    return any(_at(old, path) != _at(new, path) for path in paths)
 
 
 def _at(document, parts):
@@ -165,29 +174,29 @@ def _at(document, parts):
 
 def _required(document):
     """Keys that must have a value and have none."""
-    section = document.get("mqtt")
-    section = section if isinstance(section, dict) else {}
-    if section.get("host") is None:
+    if _at(document, ("mqtt", "host")) is None:
         yield "mqtt", "host"
-    tls = section.get("tls")
+    tls = _at(document, ("mqtt", "tls"))
     if isinstance(tls, dict) and tls.get("ca") is None:
         yield "mqtt", "tls", "ca"
-    sensors = document.get("sensors")
-    for name in sensors if isinstance(sensors, dict) else ():
+    sensors = _at(document, ("sensors", "*")) or ()
+    for name in sensors:
         if isinstance(sensors[name], dict) and sensors[name].get("driver") is None:
             yield "sensors", name, "driver"
 
 
 def _check_leaf(path, value, problems):
-    line = row(path)
-    key = ".".join(path)[:60]
-    if len(path) > 1 and path[0] in _NAMED and not _good_name(path[0], path[1]):
+    texts = all([isinstance(part, str) for part in path])  # MicroPython's parser takes {1: 2}
+    line = row(path) if texts else None
+    key = _shown(".".join([str(part) for part in path]), 60)
+    if texts and len(path) > 1 and path[0] in _NAMED and not _good_name(path[0], path[1]):
         allowed = "a name of 1 to 32 bytes" if path[0] == "wifi" else "a name of [a-z][a-z0-9_]{0,15}"
         problems.append((key, _shown(path[1]), allowed))
     elif line is None or line[1] == "names":
-        section = line or KEYS.find("\n" + ".".join(path) + ".") >= 0
+        section = line or key.count(".") < len(path) and KEYS.find("\n" + key + ".") >= 0
         if not section or value not in ({}, None):
-            problems.append((key, _shown(value), "an object" if section else "no such key"))
+            found = HIDDEN if len(str(value)) > 4 else _shown(value)  # in a wrong place it may be a secret
+            problems.append((key, found, "an object" if section else "no such key"))
     elif value is not None and not _good(line[1], float(line[2]), float(line[3]), value):
         problems.append((key, HIDDEN if "!" in line[5] else _shown(value), _allowed(line)))
 
@@ -198,35 +207,27 @@ def _allowed(line):
     return text + (" or null" if "?" in line[5] else "")
 
 
-def _shown(value):
+def _shown(value, most=40):
     """What was found, small enough and plain enough to go into a report."""
     if isinstance(value, str):
-        return value[:40]
+        return (value if _size(value) >= 0 else repr(value))[:most]
     if value is None or isinstance(value, bool) or isinstance(value, int) and abs(value) < 2**30:
         return value
-    return str(value)[:40]
+    return str(value)[:most]
 
 
 def _good_name(section, name):
-    if section == "wifi":
-        return 1 <= _size(name) <= 32
-    return 1 <= len(name) <= 16 and "a" <= name[0] <= "z" and _only(name, "_")
+    return 1 <= _size(name) <= 32 if section == "wifi" else 1 <= len(name) <= 16 and "a" <= name[0] <= "z" and _only(name, "_")
 
 
 def _size(text):
-    """Bytes of a text in UTF-8; 0 when it cannot be encoded (JSON may hold half a surrogate pair)."""
-    try:
-        return len(text.encode())
-    except UnicodeError:
-        return 0
+    """Bytes of a text in UTF-8; -1 when it has half a surrogate pair, which JSON can spell and UTF-8 cannot."""
+    return -1 if any(0xD800 <= ord(letter) < 0xE000 for letter in text) else len(text.encode())
 
 
 def _only(text, more):
     """Whether `text` has only a-z, 0-9 and the characters of `more`."""
-    for letter in text:
-        if not ("a" <= letter <= "z" or "0" <= letter <= "9" or letter in more):
-            return False
-    return True
+    return all("a" <= letter <= "z" or "0" <= letter <= "9" or letter in more for letter in text)
 
 
 def _good(kind, low, high, value):

@@ -84,7 +84,10 @@ def _arguments(payload):
     """(id, word) of a command's payload: nothing, a word, or a JSON object. Raises ValueError."""
     if payload is None or len(payload) > _MAX_COMMAND_BYTES:
         raise ValueError("longer than %d bytes" % _MAX_COMMAND_BYTES)
-    text = str(payload, "utf-8")
+    try:
+        text = str(payload, "utf-8")
+    except UnicodeError:
+        raise ValueError("not UTF-8")
     if text[:1] != "{":
         if len(text) > _MAX_WORD_BYTES:
             raise ValueError("a word has up to %d bytes" % _MAX_WORD_BYTES)

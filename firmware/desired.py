@@ -27,8 +27,8 @@ def load(board, table, settings):
     if problems:  # a newly provisioned base that the old patch does not fit: the base alone is known to be good
         whole = base
     settings.effective = table.filled(whole)
-    reason = "the patch does not fit" if problems else None
-    _report(table, settings, patch, "rejected" if problems else "applied", reason, problems)
+    state, reason = ("rejected", "the patch does not fit") if problems else ("applied", None)
+    settings.report = _report(table, settings.effective, settings.revision, patch, state, reason, problems)
 
 
 def obey(board, table, settings, data):
@@ -125,35 +125,39 @@ def _change(board, table, settings, revision, patch):
     problems = table.check(whole)
     if problems:
         raise ConfigError("mistakes", problems)
-    try:
+    effective = table.filled(whole)
+    effect = "reconnect" if table.reconnects(settings.effective, effective) else "live"
+    report = _report(table, effective, revision, patch, "applied", None, ())
+    try:  # last of all, so that a lack of memory cannot leave it half done
         board.files.save(_FILE, json.dumps({"revision": revision, "patch": patch}).encode())
     except OSError as error:
         raise ConfigError("not stored: %s" % error)
-    old = settings.effective
     settings.revision = revision
-    settings.effective = table.filled(whole)
-    _report(table, settings, patch, "applied", None, ())
-    return "reconnect" if table.reconnects(old, settings.effective) else "live"
+    settings.effective = effective
+    settings.report = report
+    return effect
 
 
 def _refuse(board, table, settings, patch, error):
     reason = error.args[0]
     board.log("config refused: %s" % reason)
-    _report(table, settings, patch, "rejected", reason, error.args[1] if len(error.args) > 1 else ())
+    problems = error.args[1] if len(error.args) > 1 else ()
+    settings.report = ()  # room for the next
+    settings.report = _report(table, settings.effective, settings.revision, patch, "rejected", reason, problems)
 
 
-def _report(table, settings, patch, state, reason, problems):
-    """Finish the text of the reported document (design: topics), secrets hidden."""
+def _report(table, effective, revision, patch, state, reason, problems):
+    """The text of the reported document (design: topics) in pieces, secrets hidden."""
     errors = [{"key": key, "found": found, "allowed": allowed} for key, found, allowed in problems]
-    head = {"revision": settings.revision, "state": state, "reason": reason, "errors": errors}
+    head = {"revision": revision, "state": state, "reason": reason, "errors": errors}
     pieces = [json.dumps(head)[:-1] + ',"patch":', json.dumps(_redacted(table, patch, False)), ',"config":']
     comma = "{"
-    for section in settings.effective:
-        body = _redacted(table, {section: settings.effective[section]}, True)
+    for section in effective:
+        body = _redacted(table, {section: effective[section]}, True)
         pieces.append(comma + json.dumps(body)[1:-1])
         comma = ","
     pieces.append("}}")
-    settings.report = pieces
+    return pieces
 
 
 def _redacted(table, document, shown, path=()):
@@ -173,7 +177,7 @@ def _redacted(table, document, shown, path=()):
 def parsed(data):
     """The JSON object in `data` (bytes). Raises ConfigError; size and depth are looked at before parsing."""
     if data is None or len(data) > _MAX_BYTES:
-        raise ConfigError("longer than %d bytes" % _MAX_BYTES)
+        raise ConfigError("longer than %d bytes, or than there is memory for" % _MAX_BYTES)
     depth = deepest = 0
     quoted = escaped = False
     for byte in data:

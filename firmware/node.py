@@ -100,7 +100,6 @@ class Node:
     def _build(self):
         """Build what follows from the configuration: drivers, room in the outbox, the dialect."""
         config = self._settings.effective
-        config["node"]["id"] = config["node"]["id"] or self._board.default_id
         sensors, drivers, kept = [], [], self._drivers
         self._drivers = {}
         for name in sorted(config["sensors"]):
@@ -125,6 +124,7 @@ class Node:
     def _about(self):
         board = self._board
         return {
+            "id": self._settings.effective["node"]["id"] or board.default_id,
             "firmware": VERSION,
             "interpreter": board.interpreter,
             "board": board.model,
@@ -156,7 +156,10 @@ class Node:
         """Follow a document of the configuration, or the wish of Home Assistant to hear everything again."""
         if kind == "announce":
             return self._report(None)
-        effect = self._desired("obey", payload) if kind == "config" else self._desired("obey_key", name, payload)
+        try:
+            effect = self._desired("obey", payload) if kind == "config" else self._desired("obey_key", name, payload)
+        except MemoryError:  # nothing was applied: what is applied was stored first
+            return self._board.log("config refused: not enough memory")
         if effect:
             self._build()
         if effect == "live":

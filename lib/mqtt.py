@@ -2,7 +2,7 @@
 
 One connection, once: it raises at the first surprise and never reconnects, so that whoever owns it knows the truth.
 All it raises is in LINK_ERRORS. A stream has `await readinto(buffer)` (bytes read, 0 when the peer has closed),
-`write(buffer)` (takes or copies the buffer before it returns) and `await drain()`. Section numbers are those of the OASIS standard "MQTT Version 3.1.1".
+`write(buffer)` (takes or copies it before it returns), `await drain()`. Sections are those of "MQTT Version 3.1.1".
 """
 
 import asyncio
@@ -23,9 +23,8 @@ _UNSENT_BYTES = 2_048  # written since the last drain: beyond it a stream may qu
 class Client:
     """A connection to a broker.
 
-    `on_message(topic, payload, retained)` is called for each PUBLISH, payload being bytes, or None when it was
-    longer than `limit_bytes`. It must return soon; PUBACK follows when it has. `on_acknowledged(token)` is called
-    at each PUBACK with the token that was given to `put`.
+    `on_message(topic, payload, retained)` is called for each PUBLISH, with None for a payload of over `limit_bytes`; it
+    must return soon, PUBACK follows. `on_acknowledged(token)` is called at each PUBACK with what `put` was given.
     """
 
     def __init__(self, stream, on_message=None, on_acknowledged=None, keepalive_s=60, limit_bytes=4_096):
@@ -62,7 +61,7 @@ class Client:
                     token.set()
 
     async def connect(self, client_id, user=None, password=None, will=None, clean=True):
-        """CONNECT (3.1) while `run` is running; `will` is (topic, payload, retain, qos). Whether there was a session.
+        """CONNECT (3.1) while `run` runs; `will` is (topic, payload, retain, qos). Returns whether there was a session.
 
         Raises MQTTError with the return code of table 3.1 as second argument when the broker refuses.
         """
@@ -161,10 +160,8 @@ class Client:
             raise ValueError("topic too long")
         number = self._take_id() if qos else 0
         if qos:
-            slot = number % _WINDOW
-            self._tokens[slot] = token
-            self._ids[slot] = number
-            self._ages[slot] = 0
+            self._tokens[number % _WINDOW] = token
+            self._ids[number % _WINDOW] = number
         if self._used + len(topic) + 9 > len(self._out):
             self.flush()
         self._used = codec.publish_header(self._out, self._used, topic, size, retain, qos, number)
@@ -194,9 +191,11 @@ class Client:
         """Act on one packet whose body is buffer[start:end]; `true_end` is where it really ended when it was cut."""
         first = buffer[at]
         kind = first & 0xF0
+        if kind != codec.PUBLISH and first & 15:
+            raise MQTTError("reserved flags", first)  # 2.2.2
         if kind == codec.PUBLISH:
             topic, number, at = codec.published(buffer, first, start, end)
-            payload = None if max(true_end, end) - at > self._limit_bytes else bytes(buffer[at:end])
+            payload = bytes(memoryview(buffer)[at:end]) if true_end <= end and end - at <= self._limit_bytes else None
             if self._on_message:
                 self._on_message(topic, payload, bool(first & 1))
             if number:

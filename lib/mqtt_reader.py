@@ -61,8 +61,11 @@ class Reader:
         """
         whole = self._in
         if end - start <= self._limit_bytes + _TOPIC_BYTES:
-            whole = bytearray(end)
-            whole[:have] = self._in[:have]
+            try:
+                whole = bytearray(end)
+                whole[:have] = memoryview(self._in)[:have]
+            except MemoryError:
+                whole = self._in  # more than there is memory for is too long as well
         rest = None
         at = have
         while at < end:

@@ -14,7 +14,7 @@ class Dialect:
     """`sensors` is a list of (name, quantities, interval in seconds); `about` has the facts that `info` tells."""
 
     def __init__(self, config, about, sensors):
-        self.node_id = config["node"]["id"]
+        self.node_id = about["id"]
         self._config = config
         self._about = about
         self._sensors = sensors
