@@ -97,7 +97,7 @@ def test_there_is_something_to_check():
     assert {"firmware/node.py", "lib/mqtt.py"} <= set(DEVICE)
 
 
-@pytest.mark.parametrize(
-    "path", DEVICE + files("tools/host/board.py", "tools/host/micropython_main.py", "tools/sim/chips", "tests/device"))
+@pytest.mark.parametrize("path", DEVICE + files(
+    "tools/host/board.py", "tools/host/micropython_main.py", "tools/sim/chips", "tools/benches", "tests/device"))
 def test_every_file_that_micropython_runs_compiles_for_it(path, tmp_path):
     build.compile_text((REPOSITORY / path).read_text(), str(tmp_path / "x.mpy"), name=path)
