@@ -1,4 +1,4 @@
-"""Reads each sensor at its own period and hands readings on. Drivers are named by the configuration, registered nowhere."""
+"""Reads each sensor at its own period and hands readings on. The configuration names the drivers; no list of them."""
 
 _IDLE_MS = 60_000
 _SETTLE_MS = 1_000  # a chip whose driver is replaced finishes its measurement first: the longest takes 0.75 s
@@ -63,7 +63,8 @@ class Sampler:
                 wait = probe.driver.start()
                 probe.started = True
                 late = now - probe.due_ms
-                probe.begun_ms = probe.due_ms if late < probe.interval_ms else now  # keeps its beat, skips what it missed
+                # Keeps its beat, and skips what it missed.
+                probe.begun_ms = probe.due_ms if late < probe.interval_ms else now
                 probe.due_ms = self._clock() + wait  # not from `now`: to start may have taken a while
                 if wait:
                     return

@@ -90,7 +90,8 @@ class Dialect:
         if not settings["discovery"]:
             return None
         node = self._config["node"]
-        device = {"ids": [self.node_id], "name": node["name"] or self.node_id, "mf": "Mote", "mdl": self._about["board"]}
+        device = {"ids": [self.node_id], "name": node["name"] or self.node_id, "mf": "Mote"}
+        device["mdl"] = self._about["board"]
         device["sw"] = self._about["firmware"]
         if node["area"]:
             device["sa"] = node["area"]
@@ -118,10 +119,9 @@ class Dialect:
             for quantity in quantities:
                 named = quantity[4] is None or classes.count(quantity[4]) > 1
                 yield self._component(name, quantity, interval_s, named)
-        for verb in ("restart", "identify"):
-            yield '"%s":{"p":"button","uniq_id":"%s_%s","dev_cla":"%s","ent_cat":"%s","cmd_t":"%scommand/%s","pl_prs":""}' % (
-                verb, self.node_id, verb, verb, "config" if verb == "restart" else "diagnostic", self._top, verb,
-            )
+        button = '"%s":{"p":"button","uniq_id":"%s_%s","dev_cla":"%s","ent_cat":"%s","cmd_t":"%scommand/%s"}'
+        for verb, category in (("restart", "config"), ("identify", "diagnostic")):
+            yield button % (verb, self.node_id, verb, verb, category, self._top, verb)
 
     def _component(self, sensor, quantity, interval_s, named):
         name, kind, unit, decimals, device_class = quantity[:5]
