@@ -35,32 +35,32 @@ class OneChip:
         return Module(measure=lambda buf: chip.dht_readinto(chip.Pin(number), buf))
 
 
-def host_board(**options):
-    """The host board with its config.json."""
-    root = flash.folder()
-    provision(root)
+def host_board(root, **options):
+    """The host board, whose files are below `root`."""
     options.update(config=root + "/config.json", state=root, mac="02:00:00:a1:b2:c3", model="test")
     return HostBoard(options)
 
 
-def esp32():
-    """A fake ESP32 at home, with its config.json."""
-    result = Esp32(flash.folder())
-    provision(result.root)
+def esp32(root=None):
+    """A fake ESP32 at home."""
+    result = Esp32(root or flash.folder())
     result.access_points.append(AccessPoint("home", -60, "correct horse"))
     return result
 
 
-def provision(root):
+def provisioned():
+    """A new flash with a config.json."""
+    root = flash.folder()
     with open(root + "/config.json", "wb") as file:
         file.write(b'{"schema": 1}')
+    return root
 
 
-async def on_every_board(check):
-    """Run `check(board)` on each board; a failure says on which."""
-    await named(check, "host", host_board(chips="none"))
-    await named(check, "host with chips", host_board(chips="simulated", buses=OneChip()))
-    with esp32() as device:
+async def on_every_board(check, root=provisioned):
+    """Run `check(board)` on each board, on a flash that `root` makes; a failure says on which board."""
+    await named(check, "host", host_board(root(), chips="none"))
+    await named(check, "host with chips", host_board(root(), chips="simulated", buses=OneChip()))
+    with esp32(root()) as device:
         await named(check, "esp32", device.board())
 
 
