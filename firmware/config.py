@@ -179,7 +179,7 @@ def _required(document):
     tls = _at(document, ("mqtt", "tls"))
     if isinstance(tls, dict) and tls.get("ca") is None:
         yield "mqtt", "tls", "ca"
-    sensors = _at(document, ("sensors", "*")) or ()
+    sensors = _at(document, ("sensors", "*")) or {}
     for name in sensors:
         if isinstance(sensors[name], dict) and sensors[name].get("driver") is None:
             yield "sensors", name, "driver"
@@ -203,21 +203,20 @@ def _check_leaf(path, value, problems):
 
 def _allowed(line):
     text = _ALLOWED[line[1]]
-    text = text % (line[2], line[3]) if "%" in text else text
-    return text + (" or null" if "?" in line[5] else "")
+    return (text % (line[2], line[3]) if "%" in text else text) + (" or null" if "?" in line[5] else "")
 
 
 def _shown(value, most=40):
     """What was found, small enough and plain enough to go into a report."""
     if isinstance(value, str):
         return (value if _size(value) >= 0 else repr(value))[:most]
-    if value is None or isinstance(value, bool) or isinstance(value, int) and abs(value) < 2**30:
-        return value
-    return str(value)[:most]
+    plain = value is None or isinstance(value, bool) or isinstance(value, int) and abs(value) < 2**30
+    return value if plain else str(value)[:most]
 
 
 def _good_name(section, name):
-    return 1 <= _size(name) <= 32 if section == "wifi" else 1 <= len(name) <= 16 and "a" <= name[0] <= "z" and _only(name, "_")
+    good = 1 <= len(name) <= 16 and "a" <= name[0] <= "z" and _only(name, "_")
+    return 1 <= _size(name) <= 32 if section == "wifi" else good
 
 
 def _size(text):
@@ -235,16 +234,16 @@ def _good(kind, low, high, value):
     if kind == "bool":
         return isinstance(value, bool)
     if kind == "int" or kind == "number":
-        return not isinstance(value, bool) and isinstance(value, int if kind == "int" else (int, float)) and low <= value <= high
+        number = isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
+        return number and low <= value <= high
     if kind == "ids" or kind == "hosts":
         kind = "id" if kind == "ids" else "text"
-        return isinstance(value, list) and low <= len(value) <= high and all([_good(kind, 1, 64, item) for item in value])
+        fits = isinstance(value, list) and low <= len(value) <= high
+        return fits and all([_good(kind, 1, 64, item) for item in value])
     if kind == "files" and isinstance(value, list):
         return 1 <= len(value) <= 2 and all([_good("text", low, high, item) for item in value])
     if not isinstance(value, str) or not low <= _size(value) <= high or "\0" in value:
         return False
-    if kind == "id":
-        return _only(value, "_-") and value not in ("all", "group")
     if kind == "topic":
         return not ("+" in value or "#" in value or value[0] in "/$" or value[-1] == "/")
-    return True
+    return kind != "id" or _only(value, "_-") and value not in ("all", "group")
