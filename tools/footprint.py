@@ -1,7 +1,7 @@
 """What the node's code costs: bytes of bytecode per module, and bytes of heap after importing it on real MicroPython.
 
-The list follows from the sources: what the runner and the node import or name (as in `load("firmware.config")`) is in
-every node; the rest is loaded where a configuration asks for it.
+The list follows from the sources: what the runner and the node import, or name as in `load("firmware.dialects.mote")`,
+is in every node; the rest is loaded where a configuration asks for it, or only while it is needed.
 """
 
 import ast
@@ -59,7 +59,7 @@ def table(rows):
         "An ESP32 takes about two thirds of that heap. Written by `make size`.", "",
         f"{'in every node':34}{'.mpy':>8}{'heap':>8}"]
     lines += [_line(*row[:3]) for row in rows if row.every_node]
-    lines += [_line("total", *totals(rows)), "", "where a configuration asks for it"]
+    lines += [_line("total", *totals(rows)), "", "where a configuration asks for it, or only while it is needed"]
     lines += [_line(*row[:3]) for row in rows if not row.every_node]
     return "\n".join(lines) + "\n"
 
@@ -115,8 +115,13 @@ def _imports(file):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names.append(node.module)
-    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    return names + [text for text in texts if text.startswith("firmware.") and not text.endswith(".")]
+    return names + [node.args[0].value for node in ast.walk(tree) if _loads_for_good(node)]
+
+
+def _loads_for_good(node):
+    """Whether this is `load("a.name")`: what is fetched otherwise may be forgotten again."""
+    return (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load"
+            and isinstance(node.args[0], ast.Constant))
 
 
 def _outside_functions(node):
