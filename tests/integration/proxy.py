@@ -158,7 +158,8 @@ class Proxy:
 
     def connections(self):
         """How many connections are open to the broker at this moment."""
-        return self._call(self._count())
+        with self._changed:
+            return len(self._links)
 
     def frames(self, name=None, direction=None, since=0.0):
         """The frames that came from an end so far (before any fault), oldest first."""
@@ -225,9 +226,6 @@ class Proxy:
     async def _each(self, action):
         for link in list(self._links):
             action(link)
-
-    async def _count(self):
-        return len(self._links)
 
     async def _listen(self):
         if self._server is None:

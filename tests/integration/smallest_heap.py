@@ -1,0 +1,97 @@
+"""The smallest MicroPython heaps in which a whole node works: `python -m tests.integration.smallest_heap`.
+
+Four sensors, discovery and diagnostics, one reading a second each, on this computer's word size. Two figures: the
+smallest heap in which the node reports without a pause and restarts on command, and the smallest in which it also
+obeys a change of its configuration. Every trial is a node of its own.
+"""
+
+import sys
+import time
+
+from tests.integration import audit, nodes
+from tests.integration.conftest import default_engine
+from tests.integration.world import World
+
+LOW_KIB, HIGH_KIB = 64, 192
+SECONDS = 12
+LIMIT_S = 10
+
+
+def live(world, heap):
+    """Start a node and let it report; returns (node, last diagnostics). Raises AssertionError when it does not."""
+    node = world.start_node(world.broker.port, options=("--heap", heap), sensors=nodes.SENSORS)
+    auditor = world.auditor
+    for topic in (node.topic("telemetry/computer"), "homeassistant/device/node-a/config"):
+        auditor.wait_message(topic, LIMIT_S)
+    time.sleep(SECONDS)
+    report = audit.wait_complete(auditor, node.id, LIMIT_S, time.monotonic())
+    assert report["dropped"] == {"overflow": 0} and report["reconnects"] == 0, report
+    assert report["produced"] >= len(nodes.SENSORS) * SECONDS, report
+    return node, report
+
+
+def restart(world, heap):
+    """The first figure: the node lives and restarts on command."""
+    node, report = live(world, heap)
+    since = world.auditor.publish(node.topic("command/restart"), "")
+    for topic in ("info", "telemetry/computer"):
+        world.auditor.wait_message(node.topic(topic), LIMIT_S, since)
+    return report
+
+
+def obey(world, heap):
+    """The second figure: the node also obeys a good document, and refuses a bad one for the right reason."""
+    node, report = live(world, heap)
+    change(world.auditor, node, {"revision": 1, "patch": {"telemetry": {"diagnostics_s": 2}}}, "applied")
+    change(world.auditor, node, {"revision": 2, "patch": {"telemetry": {"interval_s": 0}, "nonsense": 1}}, "rejected")
+    return report
+
+
+def change(auditor, node, document, state):
+    """Send a configuration; its report must have this state."""
+    since = auditor.publish(node.topic("config/set"), document)
+    report = auditor.wait_json(node.topic("config"), LIMIT_S, since)
+    assert report["state"] == state and report["reason"] != "not enough memory", report["reason"]
+
+
+def works(trial, kib):
+    """Whether a heap of so many KiB is big enough for a trial; prints what was seen."""
+    world = World("micropython", default_engine())
+    try:
+        with world:
+            report = trial(world, f"{kib}k")
+    except AssertionError as error:
+        last = world.said[-1].strip().splitlines()[-1] if world.said else ""
+        print(f"  {kib} KiB: no; {str(error)[:60]}...; last words: {last}", flush=True)
+        return False
+    print(f"  {kib} KiB: yes, {report['heap_free']} bytes free, lowest {report['heap_low']}", flush=True)
+    return True
+
+
+def smallest(trial):
+    """Halve the range until it is one KiB wide; returns KiB, None when not even the largest is enough."""
+    low, high = LOW_KIB, HIGH_KIB  # low is taken to fail
+    if not works(trial, high):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if works(trial, middle):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def main():
+    """Measure and print both figures; returns the exit status."""
+    bits = sys.maxsize.bit_length() + 1
+    found = {}
+    for trial in (restart, obey):
+        print(trial.__doc__)
+        found[trial] = smallest(trial)
+    print(f"{bits}-bit words, smallest heap to live: {found[restart]} KiB; to obey changes too: {found[obey]} KiB")
+    return 0 if all(found.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
