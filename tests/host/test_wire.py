@@ -129,3 +129,19 @@ def test_an_error_without_a_number_still_crosses():
 def test_an_unknown_letter_ends_the_service(buses):
     with pytest.raises(ValueError):
         wire_server.Desk(buses).answer(b"?\0\0\0\0\0", b"")
+
+
+def test_a_node_killed_with_a_reply_unread_ends_the_server_in_peace(buses):
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"s\0\0\0\0\0")
+    server = threading.Thread(target=wire_server.serve, args=(buses, ours))
+    errors = []
+    threading.excepthook, before = errors.append, threading.excepthook
+    try:
+        server.start()
+        theirs.recv(1, socket.MSG_PEEK)  # the reply is there, and closing now resets the line
+        theirs.close()
+        server.join(5)
+    finally:
+        threading.excepthook = before
+    assert not server.is_alive() and errors == []

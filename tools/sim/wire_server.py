@@ -11,16 +11,20 @@ def serve(buses, connection):
     """Answer requests until the other end closes. A chip's AssertionError, a driver's fault, ends it too."""
     desk = Desk(buses)
     with connection, connection.makefile("rb") as requests:
-        while len(head := requests.read(6)) == 6:
-            try:
-                reply = desk.answer(head, requests.read(head[4]))
-                frame = bytes((0, len(reply))) + reply
-            except OSError as error:
-                frame = bytes((error_number(error), 0))
-            try:
-                connection.sendall(frame)
-            except (BrokenPipeError, ConnectionResetError):
-                return
+        try:
+            while len(head := requests.read(6)) == 6:
+                connection.sendall(_frame(desk, head, requests.read(head[4])))
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the node was killed in the middle of a call
+
+
+def _frame(desk, head, data):
+    """The whole reply to a request, an OSError of the chip's as its number."""
+    try:
+        reply = desk.answer(head, data)
+        return bytes((0, len(reply))) + reply
+    except OSError as error:
+        return bytes((error_number(error), 0))
 
 
 def error_number(error):
