@@ -172,7 +172,7 @@ class Link:
         if batch:
             topic, pieces = dialect.backlog([self._outbox.reading(record, True) for record in batch])
             client.put(topic, pieces, False, 1, batch)
-            client.flush()
+            await client.drain()
 
     async def _keep_time(self):
         """Set the clock at once and then daily; a server that does not answer costs a minute, not the session."""

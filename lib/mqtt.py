@@ -32,21 +32,18 @@ class Client:
         self._on_message = on_message
         self._on_acknowledged = on_acknowledged
         self._limit_bytes = limit_bytes
-        self._reader = Reader(stream, limit_bytes, self._handle, self.flush)
+        self._reader = Reader(stream, limit_bytes, self._handle, self.drain)
         self._keepalive_s = keepalive_s
         self._out = bytearray(512)
-        self._used = 0  # bytes in _out
-        self._unsent = 0  # bytes given to the stream since the last drain
+        self._used = self._unsent = 0  # bytes in _out; bytes given to the stream since the last drain
         self._next_id = 1
         self._tokens = [None] * _WINDOW  # packet n waits in slot n % _WINDOW: acknowledgements come in order (4.6)
-        self._ids = [0] * _WINDOW
-        self._ages = [0] * _WINDOW  # ticks waited
+        self._ids, self._ages = [0] * _WINDOW, [0] * _WINDOW  # ages are ticks waited
         self._room = asyncio.Event()  # set whenever a slot or the line may have become free
         self._answer = asyncio.Event()  # CONNACK, SUBACK or UNSUBACK has come
         self._answered = None
-        self._sent = False  # since the last tick
         self._pinged = 0  # ticks that a PINGRESP has been waited for
-        self._over = False
+        self._sent = self._over = False  # sent since the last tick; over for good
 
     async def run(self):
         """Receive, and watch every deadline. Never returns; raises one of LINK_ERRORS when the connection is over."""
@@ -103,8 +100,9 @@ class Client:
         done = asyncio.Event()
         await self.room(qos)
         self.put(topic, payload, retain, qos, done)
-        self.flush()
-        await (done.wait() if qos else self.drain())
+        await self.drain()
+        if qos:
+            await done.wait()
         if self._over:
             raise MQTTError("connection lost")
 
@@ -179,13 +177,16 @@ class Client:
 
     async def _ask(self, packet):
         """Send a packet and wait for its answer's body. One question at a time."""
-        self._answer.clear()
-        self._append(packet)
-        self.flush()
-        await within(_ANSWER_S, self._answer.wait())
+        await within(_ANSWER_S, self._exchange(packet))
         if self._over:
             raise MQTTError("connection lost")
         return self._answered
+
+    async def _exchange(self, packet):
+        self._answer.clear()
+        self._append(packet)
+        await self.drain()  # with TLS the handshake is in here
+        await self._answer.wait()
 
     def _handle(self, buffer, at, start, end, true_end):
         """Act on one packet whose body is buffer[start:end]; `true_end` is where it really ended when it was cut."""
@@ -213,10 +214,9 @@ class Client:
     def _acknowledge(self, number):
         """Free the slot of packet `number`; an acknowledgement that nobody waits for is ignored (4.4)."""
         slot = number % _WINDOW
-        token = self._tokens[slot]
-        if token is None or self._ids[slot] != number:
+        if self._tokens[slot] is None or self._ids[slot] != number:
             return
-        self._tokens[slot] = None
+        token, self._tokens[slot] = self._tokens[slot], None
         self._ages[slot] = 0
         self._room.set()
         if isinstance(token, asyncio.Event):

@@ -10,7 +10,7 @@ _TOPIC_BYTES = 400  # of a packet, beside its payload
 class Reader:
     """Calls `handle(buffer, at, start, end, true_end)` for each packet: its first byte is buffer[at], its body
     buffer[start:end]; `true_end` is where it ended in truth when it was too long to keep, else 0. Then `done()` is
-    called once for all packets of one read.
+    awaited once for all packets of one read.
     """
 
     def __init__(self, stream, limit_bytes, handle, done):
@@ -46,7 +46,7 @@ class Reader:
                     break
                 self._handle(self._in, at, start, end, 0)
                 at = end
-            self._done()
+            await self._done()
             self._in[: have - at] = self._in[at:have]
             have -= at
             self.partial = 0 if at or not have else self.partial or 1
@@ -85,4 +85,4 @@ class Reader:
             self.discarded += 1
             return
         self._handle(whole, 0, start, min(end, len(whole)), end)
-        self._done()
+        await self._done()
