@@ -51,6 +51,7 @@ class Board:
         self.reset_cause = _CAUSES[cause if 0 < cause < len(_CAUSES) else 0]
         self.files = Store(_state_folder(root))
         self._epoch_s = 0 if time.gmtime(0)[0] == 1970 else _YEARS_30_S
+        self.i2c_pins = None, None  # of bus 0, (SCL, SDA): None is the port's own choice
         self._buses = {}
         self._addresses = {}
         self._wlan = None
@@ -68,7 +69,9 @@ class Board:
 
     def i2c(self, bus):
         if bus not in self._buses:
-            self._buses[bus] = _device(machine.I2C, bus, freq=100_000)
+            scl, sda = self.i2c_pins if bus == 0 else (None, None)
+            pins = {} if scl is None or sda is None else {"scl": machine.Pin(scl), "sda": machine.Pin(sda)}
+            self._buses[bus] = _device(machine.I2C, bus, freq=100_000, **pins)
         return self._buses[bus]
 
     def input_pin(self, number, pull=None):

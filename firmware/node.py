@@ -100,6 +100,7 @@ class Node:
     def _build(self):
         """Build what follows from the configuration: drivers, room in the outbox, the dialect."""
         config = self._settings.effective
+        self._board.i2c_pins = config["board"]["scl_pin"], config["board"]["sda_pin"]
         sensors, drivers, kept = [], [], self._drivers
         self._drivers = {}
         for name in sorted(config["sensors"]):

@@ -45,6 +45,16 @@ async def test_refuses_pins_that_it_has_not():
         assert board.i2c(0) is board.i2c(0), "two drivers share a bus"
 
 
+async def test_the_first_bus_takes_the_pins_it_is_given():
+    with esp32() as device:
+        board = device.board()
+        equal(board.i2c(0).pins, (None, None))
+        board = device.board()
+        board.i2c_pins = 9, 8
+        assert None not in board.i2c(0).pins
+        equal(board.i2c(1).pins, (None, None))
+
+
 async def test_watchdog_starts_with_the_first_feed():
     with esp32() as device:
         board = device.board()

@@ -119,11 +119,13 @@ class Adc:
 
 
 class I2c:
-    def __init__(self, bus, *, freq):
+    def __init__(self, bus, *, freq, scl=None, sda=None):
         if bus not in (0, 1):
             raise ValueError("I2C(%d) doesn't exist" % bus)
         assert freq == 100_000
+        assert (scl is None) == (sda is None)
         self._bus = bus
+        self.pins = scl, sda
 
     def scan(self):
         return [] if self._bus else [CHIP_ADDRESS]
