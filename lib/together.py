@@ -3,34 +3,37 @@
 import asyncio
 
 
-async def _member(coroutine, outcome, ended):
+async def _member(coroutine, outcome, alive, ended):
+    alive.append(1)
     try:
         outcome.append((await coroutine, None))
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
         outcome.append((None, error))
     finally:
+        alive.pop()
         ended.set()
 
 
 async def together(*coroutines):
-    """Run all until the first ends, then cancel and await the others.
+    """Run all until the first ends, then cancel the others and wait until they have ended.
 
     Returns what the first returned, or raises what it raised. No task outlives the call, also when the caller
-    is cancelled.
+    is cancelled, at any moment and more than once.
     """
     ended = asyncio.Event()
     outcome = []
-    tasks = [asyncio.create_task(_member(coroutine, outcome, ended)) for coroutine in coroutines]
-    try:
-        await ended.wait()
-    finally:
-        for task in tasks:
+    alive = []
+    tasks = [asyncio.create_task(_member(coroutine, outcome, alive, ended)) for coroutine in coroutines]
+    first = True
+    while first or alive:
+        try:
+            await ended.wait()  # not for a task: whose cancellation came out of it could not be told
+        except asyncio.CancelledError as error:
+            outcome.insert(0, (None, error))
+        ended.clear()
+        for task in tasks if first else ():  # once: a second time would interrupt their tidying up
             task.cancel()
-        for task in tasks:
-            try:
-                await task
-            except asyncio.CancelledError:
-                pass  # our own: it was cancelled two lines above
+        first = False
     result, error = outcome[0]
     if error:
         raise error
