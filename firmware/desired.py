@@ -47,7 +47,7 @@ def obey(board, table, settings, data):
         if revision <= settings.revision:
             board.log("config: revision %d is not above %d, ignored" % (revision, settings.revision))
             return None
-        if revision > settings.revision + _MAX_STEP or revision >= _MAX_REVISION:
+        if revision > settings.revision + _MAX_STEP:
             raise ConfigError("revision is more than %d ahead" % _MAX_STEP)
         return _change(board, table, settings, revision, _with_secrets(table, wanted, patch, ()))
     except ConfigError as error:
@@ -78,6 +78,7 @@ def _bare(data):
         text = str(data, "utf-8")
     except UnicodeError:
         raise ConfigError("not UTF-8")
+    _check_depth(data)
     try:
         return json.loads(text)
     except (ValueError, RuntimeError):
@@ -102,13 +103,13 @@ def _stored(board):
 
 
 def _with_secrets(table, patch, old, path):
-    """`patch` with the secrets of `old` that it leaves out; of a network only while its entry is still there."""
+    """`patch` with the secrets of `old` that it leaves out; of a network and of TLS only while their entry is there."""
     patch = dict(patch)
     for key in old:
         value = old[key]
         if isinstance(value, dict):
             inner = patch.get(key, {})
-            if isinstance(inner, dict) and (key in patch or path != ("wifi",)):
+            if isinstance(inner, dict) and (key in patch or key != "tls" and path != ("wifi",)):
                 inner = _with_secrets(table, inner, value, path + (key,))
                 if inner:
                     patch[key] = inner
@@ -121,6 +122,8 @@ def _change(board, table, settings, revision, patch):
     """Check the whole, store it, and only then obey it."""
     if settings.effective["config"]["key"] is not None:
         raise ConfigError("config.key is set: only signed documents are obeyed")
+    if revision >= _MAX_REVISION:
+        raise ConfigError("revision is not below %d" % _MAX_REVISION)
     whole = table.merge(_base(board, table), patch)
     problems = table.check(whole)
     if problems:
@@ -178,6 +181,19 @@ def parsed(data):
     """The JSON object in `data` (bytes). Raises ConfigError; size and depth are looked at before parsing."""
     if data is None or len(data) > _MAX_BYTES:
         raise ConfigError("longer than %d bytes, or than there is memory for" % _MAX_BYTES)
+    _check_depth(data)
+    try:
+        document = json.loads(str(data, "utf-8"))
+    except MemoryError:
+        raise ConfigError("not enough memory")
+    except (ValueError, UnicodeError):
+        raise ConfigError("not JSON in UTF-8")
+    if not isinstance(document, dict):
+        raise ConfigError("not a JSON object")
+    return document
+
+
+def _check_depth(data):
     depth = deepest = 0
     quoted = escaped = False
     for byte in data:
@@ -195,12 +211,3 @@ def parsed(data):
             depth -= 1
     if deepest > _MAX_DEPTH:
         raise ConfigError("nested deeper than %d" % _MAX_DEPTH)
-    try:
-        document = json.loads(str(data, "utf-8"))
-    except MemoryError:
-        raise ConfigError("not enough memory")
-    except (ValueError, UnicodeError):
-        raise ConfigError("not JSON in UTF-8")
-    if not isinstance(document, dict):
-        raise ConfigError("not a JSON object")
-    return document
