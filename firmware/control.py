@@ -89,7 +89,7 @@ def _arguments(payload):
     except UnicodeError:
         raise ValueError("not UTF-8")
     if text[:1] != "{":
-        if len(text) > _MAX_WORD_BYTES:
+        if len(payload) > _MAX_WORD_BYTES:
             raise ValueError("a word has up to %d bytes" % _MAX_WORD_BYTES)
         return None, text
     try:
