@@ -15,22 +15,22 @@ class Ring:
         return self._count
 
     def push(self, record):
-        """Add the newest record; True when the oldest had to go for it."""
+        """Add the newest record; True when the oldest had to go for it. Raises ValueError for another size."""
+        self._put(self._first + self._count, record)
         full = self._count == self.slots
         if full:
             self._first = (self._first + 1) % self.slots
         else:
             self._count += 1
-        self._put(self._first + self._count - 1, record)
         return full
 
     def push_front(self, record):
         """Give back the oldest record; True when there was no place for it, and it is the one dropped."""
         if self._count == self.slots:
             return True
+        self._put(self._first - 1, record)
         self._first = (self._first - 1) % self.slots
         self._count += 1
-        self._put(self._first, record)
         return False
 
     def pop(self):
