@@ -36,8 +36,8 @@ class Dialect:
 
         Only the desired configuration may be retained: an old command must not be obeyed again at each connection.
         """
-        if topic == self._top + "config/set":
-            return "config", None, False
+        if topic == self._top + "config/set":  # an empty one only clears what the broker kept
+            return None if payload == b"" else ("config", None, False)
         if retained:
             return None
         if topic == self._announce:
