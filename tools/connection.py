@@ -157,12 +157,12 @@ class Connection:
             self._changed.wait_for(lambda: self._queue, seconds)
             return self._queue.popleft() if self._queue else None
 
-    def messages(self, seconds=None):
-        """Yield messages as they arrive, for so many seconds (None: no end)."""
+    def messages(self, seconds=None, quiet_s=None):
+        """Yield messages as they arrive, for so many seconds (None: no end), or until none came for `quiet_s`."""
         deadline = None if seconds is None else time.monotonic() + seconds
         left = seconds
         while left is None or left > 0:
-            message = self.receive(left)
+            message = self.receive(left if quiet_s is None else quiet_s)
             if message is None:
                 return
             yield message

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 import time
 
 from tools import accounting, connection, errors, topics
@@ -14,11 +15,11 @@ _PROGRESS_S = 10
 
 
 def add_arguments(parser):
-    parser.description = (
+    parser.description = textwrap.fill(
         HELP + ". Readings are known by (boot, seq), live ones, events and backlog together. Of each boot, all is due "
         "from the first live reading heard on; of a boot that begins meanwhile, all from the first. A gap that the "
         "node itself counted as dropped, or may still have in its queue (tail_unknown), is told and forgiven; any "
-        "other makes the exit status 1. When nothing was heard at all it is 3.")
+        "other makes the exit status 1. When nothing was heard at all it is 3.", 100)
     connection.add_connection_options(parser)
     parser.add_argument("--seconds", type=float, metavar="N", help="how long to listen (default: until Ctrl-C)")
     parser.add_argument("--settle", type=float, default=10, metavar="N",

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import textwrap
 
 from tools import brokers, errors
 
@@ -10,9 +11,9 @@ EXAMPLE = "mote broker --port 1883"
 
 
 def add_arguments(parser):
-    parser.description = (
+    parser.description = textwrap.fill(
         HELP + ". It listens on loopback only, lets everybody in and forgets everything when it ends. When it takes "
-        "connections, one line of JSON tells its ports and the broker's own process id; Ctrl-C ends it.")
+        "connections, one line of JSON tells its ports and the broker's own process id; Ctrl-C ends it.", 100)
     parser.add_argument("--port", type=int, default=1883, metavar="N", help="MQTT port, 0: a free one (default 1883)")
     parser.add_argument("--ws-port", type=int, default=0, metavar="N",
                         help="port for MQTT over WebSocket, 0: a free one (default 0)")

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import textwrap
 import time
 
 from tools import connection, errors, readings, topics
@@ -15,8 +16,9 @@ _HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 def add_arguments(parser):
-    parser.description = (
-        HELP + ". In a terminal, a table that follows; elsewhere a line for each message, and the table at the end.")
+    parser.description = textwrap.fill(
+        HELP + ". In a terminal, a table that follows; elsewhere a line for each message, and the table at the end.",
+        100)
     connection.add_connection_options(parser)
     parser.add_argument("--seconds", type=float, metavar="N", help="how long (default: until Ctrl-C)")
     parser.add_argument("--json", action="store_true",
