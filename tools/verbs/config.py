@@ -1,0 +1,273 @@
+"""`mote config`: read, change and check the configuration of nodes."""
+
+import argparse
+import getpass
+import json
+import sys
+import textwrap
+import time
+from collections import namedtuple
+
+from tools import connection, errors, patching, topics
+
+HELP = "read, change and check the configuration of nodes"
+EXAMPLE = "mote config set esp32-a1b2c3 telemetry.interval_s=10"
+
+_READ_S = 5  # a kept report comes at once; a report of a node that is just being born takes a little
+_QUIET_S = 1  # kept reports of a whole fleet come in one go: a pause is its end
+_WAIT_S = 30
+_KINDS = ("config", "status")
+_AFTER_TRIAL_S = 10  # a node on trial decides when its time is over, and then has to tell
+
+Outcome = namedtuple("Outcome", "status state text errors revision")
+_KEY_VALUE = ("VALUE is read as JSON, else as text. null takes a key away: the default holds, a sensor or network is "
+              "gone; `mote config unset` brings back what was provisioned. A secret is better given as KEY alone: its "
+              "value is then asked for, or read as a line of standard input.")
+
+
+def add_arguments(parser):
+    connection.add_connection_options(parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="get|set|unset|diff|validate")
+    _action(actions, "get", get, "mote config get esp32-a1b2c3 telemetry",
+            "show the configuration that a node reports", ("NODE", None), ("KEY", "?"))
+    for name, example, operand, text in (
+            ("set", "telemetry.interval_s=10 sensors.door=null", "KEY=VALUE", "change keys of a node. " + _KEY_VALUE),
+            ("unset", "telemetry.interval_s", "KEY", "make what was provisioned hold again for keys of a node")):
+        action = _action(actions, name, change, f"mote config {name} esp32-a1b2c3 {example}", text, ("WORD", "+"))
+        action.usage = f"mote config {name} [options] (NODE | --group G) {operand} ..."
+        action.add_argument("--group", metavar="G",
+                            help="every node of this group, one after the other, until one fails")
+        action.add_argument("--wait", type=float, default=_WAIT_S, metavar="S",
+                            help=f"seconds to wait for the answer of each node (default {_WAIT_S})")
+    _action(actions, "diff", diff, "mote config diff esp32-a1b2c3",
+            "show what differs from what a node was provisioned with", ("NODE", None))
+    _action(actions, "validate", validate, "mote config validate config.json",
+            "check a file as a node does: every mistake at once", ("FILE", None))
+
+
+def _action(actions, name, function, example, text, *operands):
+    parser = actions.add_parser(name, help=text.partition(". ")[0], description=textwrap.fill(text, 100),
+                                epilog="example:\n  " + example, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for operand, count in operands:
+        parser.add_argument(operand.lower(), metavar=operand, nargs=count)
+    if function is not validate:
+        connection.add_connection_options(parser, default=argparse.SUPPRESS)  # given before the action, they hold too
+    parser.add_argument("--json", action="store_true", help="JSON instead of text")
+    parser.set_defaults(function=function)
+    return parser
+
+
+def run(args):
+    return args.function(args)
+
+
+def get(args):
+    report = _report_of(args, topics.node_id(args.node))
+    value = report.get("config")
+    path = patching.path_of(args.key) if args.key else ()
+    for part in path:
+        if not isinstance(value, dict) or part not in value:
+            raise errors.UserError(f"{args.node} has no {args.key}", errors.FAILED)
+        value = value[part]
+    if args.json:
+        print(json.dumps(value if args.key else report))
+    elif isinstance(value, dict):
+        print("\n".join([_head(args.node, report), *patching.lines(value, path)]))
+    else:
+        print(patching.shown(value))
+    return errors.DONE
+
+
+def diff(args):
+    report = _report_of(args, topics.node_id(args.node))
+    if args.json:
+        print(json.dumps({"node": args.node, **{key: report.get(key) for key in ("revision", "state", "patch")}}))
+    else:
+        different = patching.lines(report.get("patch") or {}) or ["as provisioned"]
+        print("\n".join([_head(args.node, report), *different]))
+    return errors.DONE
+
+
+def validate(args):
+    try:
+        with open(args.file, "rb") as file:
+            problems = patching.mistakes(file.read())
+    except OSError as error:
+        raise errors.UserError(f"cannot read {args.file}: {error.strerror}") from None
+    if args.json:
+        found = [{"key": key, "found": found, "allowed": allowed} for key, found, allowed in problems]
+        print(json.dumps({"ok": not problems, "errors": found}))
+    else:
+        head = f"{args.file} has {len(problems)} mistake(s)" if problems else f"{args.file} is a good configuration"
+        print("\n".join([head, *patching.told(problems)]))
+    return errors.FAILED if problems else errors.DONE
+
+
+def change(args):
+    """set and unset: node by node, until one does not do it."""
+    node, words = (None, args.word) if args.group else (topics.node_id(args.word[0]), args.word[1:])
+    if not words:
+        raise errors.UserError(f"nothing to {args.action}: see `mote config {args.action} --help`")
+    edit = _edit(args.action, words)
+    target = connection.target(args)
+    moved = _moved(target.base, node or "+", words)
+    with connection.Connection(target, topics.filters(target.base, _KINDS, node or "+") + [moved]) as link:
+        reports = _reports_of_group(link, args.group) if args.group else {node: _await_report(link, node)}
+        for count, (name, report) in enumerate(reports.items(), 1):
+            places = {f"{target.base}/{name}/config", moved.replace("+", name)}
+            outcome = send(link, name, report, edit(report.get("patch") or {}), args.wait, places)
+            print(_json_of(name, outcome) if args.json else f"{name}: {outcome.text}", flush=True)
+            if outcome.status != errors.DONE:
+                _say_left(list(reports)[count:])
+                return outcome.status
+    return errors.DONE
+
+
+def _asked(key):
+    """(path, value) of a secret, which other users of this computer must not read in our command line."""
+    path = patching.path_of(key)
+    if not patching.is_secret(path):
+        raise errors.UserError(f"{key!r}: not of the form KEY=VALUE, such as telemetry.interval_s=10")
+    return path, getpass.getpass(f"{key}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+
+
+def _moved(base, node, words):
+    """The topic at which a node reports that is given another id or base."""
+    given = dict(word.split("=", 1) for word in words if word.startswith(("node.id=", "mqtt.base=")))
+    if node == "+" and "node.id" in given:
+        raise errors.UserError("node.id: two nodes of one id throw each other out; set it node by node")
+    return f"{given.get('mqtt.base', base)}/{given.get('node.id', node)}/config"
+
+
+def _edit(action, words):
+    """What the words do to a patch."""
+    if action == "set":
+        assignments = [_asked(word) if "=" not in word else patching.assignment(word) for word in words]
+        return lambda patch: patching.changed(patch, assignments)
+    paths = [patching.path_of(word) for word in words]
+
+    def forget(patch):
+        for path in paths:
+            patch = patching.without(patch, path)
+        return patch
+
+    return forget
+
+
+def send(link, node, report, patch, wait_s, places):
+    """Send a node its desired patch, above the revision it reported; return the Outcome, read from the topics `places`.
+
+    The broker keeps the document, so that a node that is away meets it later; but not one that was refused, and one
+    with a secret only until the node has it.
+    """
+    topic = f"{link.base}/{node}/config/set"
+    document = {"revision": report["revision"] + 1, "patch": patch}
+    secret = patching.has_secret(patch)
+    outcome = None
+    try:
+        sent = time.time()
+        link.publish(topic, json.dumps(document), retain=True)
+        outcome = _await_outcome(link, document, wait_s, lambda one: (
+            one.topic in places and not one.retain and one.t >= sent))
+        if outcome is None:
+            outcome = _no_answer(node, document, wait_s, secret)
+    finally:
+        if secret or (outcome and outcome.status == errors.FAILED):
+            link.publish(topic, b"", retain=True)
+    return outcome
+
+
+def _await_outcome(link, document, wait_s, is_answer):
+    """What the node made of a document, from messages that `is_answer` likes; None when it says nothing in time."""
+    deadline = time.monotonic() + wait_s
+    while (left := deadline - time.monotonic()) > 0:
+        message = link.wait_for(is_answer, left)
+        report = topics.document(message.payload) if message else {}
+        if report.get("state") == "trial" and report.get("revision") == document["revision"]:
+            trial_s = report.get("config", {}).get("config", {}).get("trial_s", 0)
+            deadline = max(deadline, time.monotonic() + trial_s + _AFTER_TRIAL_S)
+            print("mote: applied on trial, waiting for its end", file=sys.stderr, flush=True)
+        elif outcome := judged(document, report):
+            return outcome
+    return None
+
+
+def judged(document, report):
+    """The Outcome that a report is for a document, None when it says nothing about it."""
+    revision, wanted = report.get("revision"), document["revision"]
+    if report.get("state") in ("rejected", "rolled-back"):
+        problems = report.get("errors") or []
+        told = patching.told([(one.get("key"), one.get("found"), one.get("allowed")) for one in problems])
+        text = "\n".join([topics.text(f"{report['state']}: {report.get('reason')}"), *told])
+        return Outcome(errors.FAILED, report["state"], text, problems, revision)
+    if not isinstance(revision, int) or revision < wanted:
+        return None
+    if revision > wanted or not patching.equal(document["patch"], report.get("patch")):
+        text = f"somebody else changed it at the same time (revision {revision}): look, and try again"
+        return Outcome(errors.FAILED, "conflict", text, [], revision)
+    return Outcome(errors.DONE, "applied", f"applied as revision {revision}", [], revision)
+
+
+def _no_answer(node, document, wait_s, secret):
+    text = f"no answer within {wait_s:g} s; "
+    text += ("the document had a secret and was taken back" if secret else
+             "the broker keeps the document, and the node will get it when it connects")
+    return Outcome(errors.UNREACHABLE, "no-answer", text, [], document["revision"])
+
+
+def _report_of(args, node):
+    """What a node reports, fit to be shown."""
+    target = connection.target(args)
+    with connection.Connection(target, topics.filters(target.base, ("config",), node)) as link:
+        report = _await_report(link, node)
+    return {**report, **{key: patching.masked(report[key]) for key in ("patch", "config") if key in report}}
+
+
+def _await_report(link, node):
+    """What a node reports. Raises UserError when there is none."""
+    message = link.wait_for(lambda one: one.topic == f"{link.base}/{node}/config" and _is_report(one), _READ_S)
+    if message is None:
+        raise errors.UserError(
+            f"{node} has not reported its configuration at {link.target.host}:{link.target.port}: is that its id and "
+            "its broker? `mote watch` shows who is there", errors.UNREACHABLE)
+    return topics.document(message.payload)
+
+
+def _is_report(message):
+    return isinstance(topics.document(message.payload).get("revision"), int)
+
+
+def _reports_of_group(link, group):
+    """node -> report of all nodes of a group, those that are online first. Raises UserError when there is none."""
+    reports, online = {}, set()
+    for message in link.messages(_READ_S, quiet_s=_QUIET_S):
+        node, kind, _ = topics.split(link.base, message.topic) or (None, None, None)
+        if kind == "status" and message.payload == b"online":
+            online.add(node)
+        elif kind == "config" and _is_report(message):
+            reports[node] = topics.document(message.payload)
+    members = [node for node, report in reports.items() if group in _groups(report)]
+    if not members:
+        raise errors.UserError(f"no node has reported that it is of the group {group!r}", errors.UNREACHABLE)
+    return {node: reports[node] for node in sorted(members, key=lambda node: (node not in online, node))}
+
+
+def _groups(report):
+    try:
+        return report["config"]["node"]["groups"] or ()
+    except (KeyError, TypeError):
+        return ()
+
+
+def _head(node, report):
+    reason = f" ({report['reason']})" if report.get("reason") else ""
+    return topics.text(f"{node}: revision {report['revision']}, {report.get('state')}{reason}")
+
+
+def _json_of(node, outcome):
+    return json.dumps({"node": node, "state": outcome.state, "revision": outcome.revision, "errors": outcome.errors})
+
+
+def _say_left(nodes):
+    if nodes:
+        print("mote: stopped; not sent to " + ", ".join(nodes), file=sys.stderr)
