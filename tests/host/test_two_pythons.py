@@ -42,11 +42,11 @@ def run(command, environment):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-@pytest.mark.parametrize("world", ["cpython", pytest.param("micropython", marks=needs_micropython)])
-def test_the_runner_tells_every_result_and_why(tmp_path, world):
+@pytest.mark.parametrize("interpreter", ["cpython", pytest.param("micropython", marks=needs_micropython)])
+def test_the_runner_tells_every_result_and_why(tmp_path, interpreter):
     (tmp_path / "test_planted.py").write_text(PLANTED)
     argv = ["tests/device/run.py", "test_planted"]
-    if world == "micropython":
+    if interpreter == "micropython":
         done = run(micropython.command(*argv), micropython.environment(str(tmp_path), "tests/device"))
     else:
         done = run([sys.executable, *argv], {**os.environ, "PYTHONPATH": f"{tmp_path}:tests/device"})
