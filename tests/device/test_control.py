@@ -105,7 +105,8 @@ def test_payloads_have_bounds():
 
 def test_payloads_that_are_nothing_are_refused():
     desk = Desk()
-    for payload in (b"{", b"{'a': 1}", b'{"id": 1}}', b'{"id": nul}', b'{"id": NaN', b'{"a":' * 204, b'{"a":' + b"[" * 1019):
+    for payload in (b"{", b"{'a': 1}", b'{"id": 1}}', b'{"id": nul}', b'{"id": NaN', b'{"a":' * 204,
+                    b'{"a":' + b"[" * 1019):
         reply = desk.command("do", payload)
         equal((reply["ok"], reply["error"]), (False, "not a JSON object"), payload)
     for payload in (b"\xff", b'{"id": "\xff"}', b"\xc3"):
