@@ -99,17 +99,32 @@ class Outbox:
         return self._batch_ms - now
 
     def end(self, tokens):
-        """The connection is over; `tokens` are what it did not acknowledge, in the order of sending."""
+        """The connection is over; `tokens` are what it did not acknowledge, in any order: they wait again."""
         self._online = False
-        for token in reversed(tokens):
-            if isinstance(token, list):  # batches are older than all that waits
-                for record in reversed(token):
-                    self._back(self._old.push_front(record))
+        back = []
         for token in tokens:
-            if isinstance(token, bytes):
-                self._back(self._old.push(token))
+            if isinstance(token, (bytes, list)):
+                back += [token] if isinstance(token, bytes) else token
+        self._flying -= len(back)
         while len(self._live):
-            self._age(self._live.pop())
+            back.append(self._live.pop())
+        back = sorted([self._padded(record) for record in back])  # by seq, which comes first in each
+        rest = len(self._old)
+        lost = max(0, rest + len(back) - self._old.slots)
+        self.dropped["overflow"] += lost
+        held = None
+        while rest or held or back:  # merges the two, the ring turning once in its place
+            if rest and not held:
+                held = self._old.pop()
+                rest -= 1
+            if not held or back and back[0] < held:
+                record = back.pop(0)
+            else:
+                record, held = held, None
+            if lost:
+                lost -= 1
+            else:
+                self._old.push(record)
 
     def take_live(self):
         """The oldest live record, which is in flight from now on, or None."""
@@ -151,10 +166,6 @@ class Outbox:
 
     def _age(self, record):
         self.dropped["overflow"] += self._old.push(record)
-
-    def _back(self, lost):
-        self._flying -= 1
-        self.dropped["overflow"] += lost
 
 
 _NAN = float("nan")
