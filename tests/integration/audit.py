@@ -51,6 +51,13 @@ def accounting_errors(messages):
     return wrong
 
 
+def unordered_backlogs(messages):
+    """Backlog messages that are not oldest first, as lists of (boot, seq)."""
+    batches = [[(reading["boot"], reading["seq"]) for reading in strict(message.payload)]
+               for message in messages if message.topic.endswith("/backlog")]
+    return [batch for batch in batches if batch != sorted(batch)]
+
+
 def wait_complete(auditor, node_id, limit_s, since):
     """Wait until everything that the first diagnostics after `since` call produced has arrived.
 

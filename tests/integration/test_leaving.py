@@ -70,11 +70,24 @@ def test_sigterm_gives_offline_at_once_by_the_node_itself(world):
     assert len([m for m in world.auditor.since(since, node.topic("status"))]) == 1, "the will came as well"
 
 
-def test_sigterm_without_a_broker_ends_in_time(world):
-    """Nobody to say goodbye to is no reason to stay."""
-    world.proxy.close_gate()
+@pytest.mark.parametrize("why", ["nobody listens", "no CONNACK", "half-open"])
+def test_sigterm_ends_a_node_that_has_nobody_to_say_goodbye_to(world, why):
     node = world.start_node(world.proxy.port)
-    deadline = time.monotonic() + START_LIMIT_S
-    while "next attempt" not in node.log() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    born(world.auditor, node)
+    since = time.monotonic()
+    if why == "half-open":
+        world.proxy.blackhole()
+    else:
+        (world.proxy.close_gate if why == "nobody listens" else world.proxy.hold_gate)()
+        world.proxy.reset()
+        wait_log(node, "link: connecting", 2)
     assert node.terminate() == 0
+    world.say(f"{why}: ended {time.monotonic() - since:.1f} s after")
+
+
+def wait_log(node, text, times):
+    """Wait until the node has logged `text` so many times."""
+    deadline = time.monotonic() + START_LIMIT_S
+    while node.log().count(text) < times:
+        assert time.monotonic() < deadline, f"no {text!r} in the log"
+        time.sleep(0.05)

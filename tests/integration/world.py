@@ -50,7 +50,7 @@ class World:
         return node.start()
 
     def _check_promises(self, surprises):
-        """No node died of an exception, the counters always added up, and no secret left a node."""
+        """No node died, the counters always added up, and no secret left a node."""
         messages = self.auditor.messages
         assert surprises == [], "ended, and nobody had asked it to"
         assert [node.id for node in self._nodes if "Traceback" in node.log()] == []
