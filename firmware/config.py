@@ -119,9 +119,8 @@ def leaves(document, path=()):
             yield path + (key,), value
 
 
-def filled(document):
-    """`document` with the default of every key of the table that has none, and no network or sensor that is null."""
-    result = merge(document, {})
+def filled(result):
+    """The document itself, now with a default for every key of the table, and no network or sensor that is null."""
     for key, _, _, _, default, _ in rows():
         parts = key.split(".")
         if parts[-1] == "*":
@@ -131,7 +130,9 @@ def filled(document):
             continue
         at = result
         for part in parts[:-1]:
-            at[part] = at = dict(at.get(part) or {})
+            if not at.get(part):
+                at[part] = {}
+            at = at[part]
         if at.get(parts[-1]) is None:
             at[parts[-1]] = json.loads(default)
     result["mqtt"].setdefault("tls", None)

@@ -130,6 +130,7 @@ def _change(board, table, settings, revision, patch):
         raise ConfigError("mistakes", problems)
     effective = table.filled(whole)
     effect = "reconnect" if table.reconnects(settings.effective, effective) else "live"
+    settings.report = ()  # room for the next: were it the last, it would be told at the next start
     report = _report(table, effective, revision, patch, "applied", None, ())
     try:  # last of all, so that a lack of memory cannot leave it half done
         board.files.save(_FILE, json.dumps({"revision": revision, "patch": patch}).encode())

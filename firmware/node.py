@@ -44,7 +44,7 @@ class Settings:
 class Node:
     """One node in the world that `board` is.
 
-    `fetch` loads the modules that are needed only while a document of the configuration is looked at: `load` keeps
+    `fetch` loads the modules that are seldom needed, at births and for documents of the configuration: `load` keeps
     them, `lend` is for worlds whose memory is tight.
     """
 
@@ -94,6 +94,7 @@ class Node:
 
     def _desired(self, verb, *arguments):
         """Call a function of firmware.desired, and forget the code again."""
+        gc.collect()  # the code wants room in one piece
         table = self._fetch("firmware.config")
         return getattr(self._fetch("firmware.desired"), verb)(self._board, table, self._settings, *arguments)
 
@@ -139,12 +140,9 @@ class Node:
 
     def _birth(self):
         """The messages that open a session, then fresh readings."""
-        discovery = self._dialect.discovery()
-        if discovery:
-            yield discovery
-        yield self._dialect.status("online")
-        yield self._dialect.info(self._board.address())
-        yield self._dialect.report(self._settings.report)
+        yield from self._dialect.birth(self._fetch, self._board.address())
+        if self._settings.report:
+            yield self._dialect.report(self._settings.report)
         self._sample(None)
 
     def _receive(self, topic, payload, retained):

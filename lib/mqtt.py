@@ -23,8 +23,8 @@ _UNSENT_BYTES = 2_048  # written since the last drain: beyond it a stream may qu
 class Client:
     """A connection to a broker.
 
-    `on_message(topic, payload, retained)` is called for each PUBLISH, with None for a payload of over `limit_bytes`; it
-    must return soon, PUBACK follows. `on_acknowledged(token)` is called at each PUBACK with what `put` was given.
+    `on_message(topic, payload, retained)` is called for each PUBLISH, payload being bytes, a memoryview when long, None
+    when over `limit_bytes`; it must return soon. `on_acknowledged(token)` is called with what `put` was given.
     """
 
     def __init__(self, stream, on_message=None, on_acknowledged=None, keepalive_s=60, limit_bytes=4_096):
@@ -196,9 +196,9 @@ class Client:
             raise MQTTError("reserved flags", first)  # 2.2.2
         if kind == codec.PUBLISH:
             topic, number, at = codec.published(buffer, first, start, end)
-            payload = bytes(memoryview(buffer)[at:end]) if true_end <= end and end - at <= self._limit_bytes else None
-            if self._on_message:
-                self._on_message(topic, payload, bool(first & 1))
+            payload = memoryview(buffer)[at:end] if true_end <= end and end - at <= self._limit_bytes else None
+            if self._on_message:  # the reader's own buffer (true_end 0) is about to be used again
+                self._on_message(topic, payload if true_end else bytes(payload), bool(first & 1))
             if number:
                 self._append(bytes((codec.PUBACK, 2, number >> 8, number & 255)))
         elif kind == codec.PUBACK:
