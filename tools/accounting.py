@@ -8,6 +8,9 @@ never missed. Of a boot that began while we listened, everything from seq 1 on i
 
 import bisect
 
+from tools import topics
+
+KINDS = ("status", "telemetry", "event", "backlog", "diagnostics")
 _STARTED_SLACK_S = 2  # uptime is whole seconds, and diagnostics travel
 
 
@@ -186,16 +189,25 @@ class Node:
 
 
 class Accounting:
-    """All nodes that are heard. Feed every message to take(); report() may be asked at any time."""
+    """All nodes that are heard. Feed every message to enter() or take(); report() may be asked at any time."""
 
     def __init__(self):
         self.nodes = {}
 
-    def take(self, node, kind, value, kept, listening_s):
-        """Take a message of `kind` ("telemetry", "event", "backlog", "diagnostics", "status") with its decoded value.
+    def enter(self, base, message, listening_s):
+        """Take a message as it arrived (topic, payload, retain), `listening_s` seconds after we began to listen."""
+        node, kind, _ = topics.split(base, message.topic) or (None, None, None)
+        if kind == "status":
+            self.take(node, kind, topics.text(message.payload), message.retain, listening_s)
+        elif kind in KINDS:
+            try:
+                value = topics.decode(message.payload)
+            except ValueError:
+                value = None
+            self.take(node, kind, value, message.retain, listening_s)
 
-        `kept`: the broker had retained it; `listening_s`: seconds since we began to listen.
-        """
+    def take(self, node, kind, value, kept, listening_s):
+        """Take a message of one of KINDS with its decoded value; `kept`: the broker had retained it."""
         entry = self.nodes.setdefault(node, Node())
         try:
             if kind == "status":
@@ -209,10 +221,6 @@ class Accounting:
                 (entry.kept if kept else entry.live)(*_name(value))
         except (KeyError, TypeError, AttributeError):
             entry.malformed += 1
-
-    def malformed(self, node):
-        """Count a message that is not even JSON."""
-        self.nodes.setdefault(node, Node()).malformed += 1
 
     def report(self):
         """{"nodes": {id: {...}}, "ok": bool}: not ok where readings are missing that their node did not count, where a

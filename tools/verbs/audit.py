@@ -10,7 +10,7 @@ from tools import accounting, connection, errors, topics
 HELP = "count every gap and duplicate in what nodes send"
 EXAMPLE = "mote audit --seconds 60 --json"
 
-_KINDS = ("status", "telemetry/+", "event/+", "backlog", "diagnostics")
+_FILTERS = ("status", "telemetry/+", "event/+", "backlog", "diagnostics")
 _PROGRESS_S = 10
 
 
@@ -30,7 +30,7 @@ def add_arguments(parser):
 def run(args):
     ledger = accounting.Accounting()
     target = connection.target(args)
-    with connection.Connection(target, topics.filters(target.base, _KINDS), on_change=say) as link:
+    with connection.Connection(target, topics.filters(target.base, _FILTERS), on_change=say) as link:
         say(f"subscribed to {target.base} on {target.host}:{target.port}")
         try:
             listen(link, ledger, args.seconds, args.settle)
@@ -54,7 +54,7 @@ def listen(link, ledger, seconds, settle_s):
     began = said = time.monotonic()
     for message in link.messages(seconds):
         now = time.monotonic()
-        take(ledger, link.base, message, now - began)
+        ledger.enter(link.base, message, now - began)
         if now - said >= _PROGRESS_S and sys.stderr.isatty():
             said = now
             say(summary(ledger.report()))
@@ -62,26 +62,9 @@ def listen(link, ledger, seconds, settle_s):
         return
     say(f"waiting up to {settle_s:g} s for what is missing or on its way")
     for message in link.messages(settle_s):
-        take(ledger, link.base, message, time.monotonic() - began)
+        ledger.enter(link.base, message, time.monotonic() - began)
         if ledger.settled():
             return
-
-
-def take(ledger, base, message, listening_s):
-    """Enter one message."""
-    parts = topics.split(base, message.topic)
-    if parts is None:
-        return
-    node, kind, _ = parts
-    if kind == "status":
-        ledger.take(node, kind, topics.text(message.payload), message.retain, listening_s)
-        return
-    try:
-        value = topics.decode(message.payload)
-    except ValueError:
-        ledger.malformed(node)
-    else:
-        ledger.take(node, kind, value, message.retain, listening_s)
 
 
 def summary(report):
