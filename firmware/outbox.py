@@ -101,30 +101,13 @@ class Outbox:
     def end(self, tokens):
         """The connection is over; `tokens` are what it did not acknowledge, in any order: they wait again."""
         self._online = False
-        back = []
         for token in tokens:
             if isinstance(token, (bytes, list)):
-                back += [token] if isinstance(token, bytes) else token
-        self._flying -= len(back)
+                for record in [token] if isinstance(token, bytes) else token:
+                    self._flying -= 1
+                    self.dropped["overflow"] += self._old.insert(self._padded(record))
         while len(self._live):
-            back.append(self._live.pop())
-        back = sorted([self._padded(record) for record in back])  # by seq, which comes first in each
-        rest = len(self._old)
-        lost = max(0, rest + len(back) - self._old.slots)
-        self.dropped["overflow"] += lost
-        held = None
-        while rest or held or back:  # merges the two, the ring turning once in its place
-            if rest and not held:
-                held = self._old.pop()
-                rest -= 1
-            if not held or back and back[0] < held:
-                record = back.pop(0)
-            else:
-                record, held = held, None
-            if lost:
-                lost -= 1
-            else:
-                self._old.push(record)
+            self._age(self._live.pop())
 
     def take_live(self):
         """The oldest live record, which is in flight from now on, or None."""

@@ -1,4 +1,7 @@
-"""A first-in, first-out ring of records of one size, in one buffer that is allocated once."""
+"""A first-in, first-out ring of records of one size, in one buffer that is allocated once.
+
+Records begin with a number (four bytes, the highest first); only `insert` looks at it.
+"""
 
 
 class Ring:
@@ -33,13 +36,29 @@ class Ring:
         self._count += 1
         return False
 
+    def insert(self, record):
+        """Add a record where its number belongs; True when the oldest, perhaps this one, had to go for it."""
+        if not self._count or record[:4] < self._get(0)[:4]:
+            return self.push_front(record)
+        full = self.push(record)
+        at = self._count - 1
+        while at and record[:4] < self._get(at - 1)[:4]:
+            self._put(self._first + at, self._get(at - 1))
+            at -= 1
+        self._put(self._first + at, record)
+        return full
+
     def pop(self):
         """Remove and return the oldest record as bytes. Raises IndexError when there is none."""
         if not self._count:
             raise IndexError("empty")
-        at = self._first * self.size
+        record = self._get(0)
         self._first = (self._first + 1) % self.slots
         self._count -= 1
+        return record
+
+    def _get(self, number):
+        at = (self._first + number) % self.slots * self.size
         return bytes(memoryview(self._buffer)[at : at + self.size])
 
     def _put(self, slot, record):

@@ -46,6 +46,28 @@ def test_a_record_that_is_given_back_to_a_full_ring_is_dropped():
     equal(contents(ring), [b"a", b"b"])
 
 
+def numbered(*numbers):
+    return [bytes((0, 0, 0, number, 65)) for number in numbers]
+
+
+def test_a_record_that_was_away_goes_back_to_where_its_number_belongs():
+    ring = Ring(6, 5)
+    for record in numbered(3, 5, 9):
+        ring.push(record)
+    for record in numbered(7, 1, 11):
+        equal(ring.insert(record), False)
+    equal(contents(ring), numbered(1, 3, 5, 7, 9, 11))
+
+
+def test_the_lowest_number_goes_when_a_record_comes_back_to_a_full_ring():
+    ring = Ring(3, 5)
+    for record in numbered(3, 5, 9):
+        ring.push(record)
+    equal(ring.insert(numbered(7)[0]), True)
+    equal(ring.insert(numbered(4)[0]), True)
+    equal(contents(ring), numbered(5, 7, 9))
+
+
 def test_an_empty_one_has_nothing_to_give():
     ring = Ring(2, 1)
     with raises(IndexError):
