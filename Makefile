@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UMQTT := build/umqtt/simple.py
 
-.PHONY: setup demo test bench size lint clean
+.PHONY: setup demo test bench size lint board clean
 
 setup: $(INSTALLED) $(UMQTT)
 
@@ -42,6 +42,10 @@ bench: setup
 size: setup
 	@$(BIN)/mote size --write
 	@git --no-pager diff --stat --patch -- docs/size.txt
+
+# What goes on a board, as bytecode, in build/mpy.
+board: setup
+	@$(BIN)/python -c 'from tools import build; build.build(); print("build/mpy is up to date")'
 
 lint: setup
 	@$(BIN)/ruff check .
