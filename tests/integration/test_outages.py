@@ -117,6 +117,20 @@ def test_broker_stopped_for_90_s_loses_nothing(world):
     survive_silence(world, node, silent_s=90)
 
 
+def test_more_readings_than_the_link_takes_come_oldest_first(world):
+    """Ten sensors and a link that stops: window, live slots and backlog are all in use when the session ends."""
+    sensors = {f"s{number}": {"driver": "host"} for number in range(10)}
+    node = world.start_node(world.proxy.port, options=("--heap", "256k"), sensors=sensors,
+                            outbox={"ram_readings": 256})
+    world.auditor.wait_message(node.topic("telemetry/s9"), START_LIMIT_S)
+    since = time.monotonic()
+    world.proxy.freeze()
+    world.proxy.wait_attempt(BACK_LIMIT_S, since)
+    world.proxy.heal()
+    report = audit.wait_complete(world.auditor, node.id, 2 * BACK_LIMIT_S, time.monotonic())
+    assert report["dropped"] == {"overflow": 0}
+
+
 def test_outbox_that_overflows_counts_what_it_drops(world):
     """More readings than fit: the oldest go, each of them counted, and the sum still holds."""
     node = world.start_node(world.proxy.port, outbox={"ram_readings": 16},
