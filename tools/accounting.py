@@ -65,29 +65,41 @@ def size(ranges):
 
 
 class Boot:
-    """The readings of one boot of one node. `due` is the seq from which on they must arrive, None while unknown."""
+    """The readings of one boot of one node."""
 
     def __init__(self):
-        self.due = None
+        self.follows = False  # whether the node was in another boot before, in our time
+        self.first_live = None  # seq of the first live reading
         self.arrived = Ranges()
         self.duplicates = 0
-        self.first = None  # (produced, dropped) of the first diagnostics
-        self.last = None  # (produced, queued, dropped) of the last ones
+        self._began_s = None  # when it began, in seconds since we began to listen; negative: before that
+        self._first = None  # (produced, dropped) of the first diagnostics
+        self._last = None  # (produced, queued, dropped) of the last ones
         self._since_last = 0  # readings that have arrived since, of those that it counts as produced
+
+    @property
+    def due(self):
+        """The seq from which on readings must arrive, None while unknown."""
+        began_with_us = self._began_s is not None and self._began_s > _STARTED_SLACK_S
+        return 1 if self.follows or began_with_us else self.first_live
 
     def add(self, seq):
         """Count a reading that arrived."""
         if not self.arrived.add(seq):
             self.duplicates += 1
-        elif self.last and seq <= self.last[0]:
+        elif self._last and seq <= self._last[0]:
             self._since_last += 1
 
     def state(self, produced, queued, dropped):
         """Take the node's own counters."""
-        if self.first is None:
-            self.first = (produced, dropped)
-        self.last = (produced, queued, dropped)
+        if self._first is None:
+            self._first = (produced, dropped)
+        self._last = (produced, queued, dropped)
         self._since_last = 0
+
+    def began(self, at_s):
+        """Take what a message tells of the boot's beginning: one that came late tells a time too late."""
+        self._began_s = at_s if self._began_s is None else min(self._began_s, at_s)
 
     def balance(self, alive):
         """(gaps, tail, dropped, unexplained) as of now; `alive` is whether the node may still send from this boot.
@@ -98,7 +110,7 @@ class Boot:
         """
         if self.due is None:
             return [], 0, 0, 0
-        produced, queued, dropped = self.last or (0, 0, 0)
+        produced, queued, dropped = self._last or (0, 0, 0)
         waiting = max(0, queued - self._since_last) if alive else 0
         end = max(self.arrived.highest, produced)
         at_end = min(waiting, end - max(self.arrived.highest, self.due - 1))
@@ -110,9 +122,9 @@ class Boot:
 
     def _dropped(self, dropped):
         """How many of the due readings the node may have dropped, as it counts them."""
-        if self.first is None or self.due == 1:
+        if self._first is None or self.due == 1:
             return dropped
-        produced, before = self.first
+        produced, before = self._first
         # Drops that the first diagnostics count may lie before our time: of those, only what was missing then counts.
         return min(before, size(self.arrived.missing(self.due, produced))) + dropped - before
 
@@ -136,8 +148,8 @@ class Node:
     def live(self, boot, seq):
         """A reading that came as it was taken."""
         entry = self._enter(boot)
-        if entry.due is None:
-            entry.due = seq
+        if entry.first_live is None:
+            entry.first_live = seq
         self._count(entry, seq)
 
     def late(self, boot, seq):
@@ -153,9 +165,8 @@ class Node:
     def state(self, boot, diagnostics, listening_s):
         """The node's own counters, after we have listened for so many seconds."""
         entry = self._enter(boot)
-        # A wake from deep sleep begins no boot, but may begin the uptime anew.
-        if diagnostics["uptime_s"] + _STARTED_SLACK_S < listening_s and not self._sleeps:
-            entry.due = 1
+        if not self._sleeps:  # a wake from deep sleep begins no boot, but may begin the uptime anew
+            entry.began(listening_s - diagnostics["uptime_s"])
         entry.state(diagnostics["produced"], diagnostics["queued"], sum(diagnostics["dropped"].values()))
 
     def report(self):
@@ -178,8 +189,7 @@ class Node:
         """The boot that the node is in now, as a live message tells; one that follows another began in our time."""
         entry = self._boot(number)
         if number != self.current:
-            if self.current is not None and entry.due is None:
-                entry.due = 1
+            entry.follows = entry.follows or (self.current is not None and entry.first_live is None)
             self.current = number
         return entry
 

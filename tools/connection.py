@@ -21,7 +21,7 @@ from tools import errors
 CONNECT_S = 10  # TCP, TLS and the broker's answer
 ANSWER_S = 10  # SUBACK or PUBACK over any link that is worth using
 _KEEPALIVE_S = 15  # a broker that has gone without a word is noticed within half a minute
-_RETRY_MIN_S, _RETRY_MAX_S = 0.1, 5  # one client, and somebody is waiting for it
+_RETRY_MIN_S, _RETRY_MAX_S = 0.1, 0.4  # one client; and an audit should be back before the nodes are
 _QUEUE_MESSAGES = 20_000  # about 10 MB of readings: seconds of a large fleet, when the terminal is slow
 
 Target = namedtuple("Target", "host port tls user password ca base")

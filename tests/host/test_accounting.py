@@ -114,6 +114,12 @@ def test_uptime_tells_that_a_boot_began_in_our_time(story):
     assert story.told["gaps"] == [[7, 1, 2]]
 
 
+def test_diagnostics_that_come_late_do_not_make_a_boot_younger(story):
+    story.live(40).says(40, uptime_s=5, listening_s=60).says(41, queued=1, uptime_s=61, listening_s=60)
+    assert story.ok
+    assert story.told["gaps"] == []
+
+
 def test_uptime_tells_nothing_of_a_node_that_sleeps(story):
     story.take("status", "sleeping", kept=True).live(300).says(300, uptime_s=2, listening_s=60)
     assert story.ok
