@@ -71,7 +71,7 @@ _ALLOWED = {
     "id": "%s to %s of a-z, 0-9, _ and -, neither `all` nor `group`",
     "ids": "a list of %s to %s names of a-z, 0-9, _ and -",
     "hosts": "a list of %s to %s host names",
-    "topic": "a topic of %s to %s bytes without +, #, $ or / at its ends",
+    "topic": "a topic of %s to %s bytes without + # \" \\, and no / or $ at its ends",
     "files": "a file name, or one or two base64 DER certificates, %s to %s characters each",
     "text": "a text of %s to %s bytes",
 }
@@ -246,5 +246,5 @@ def _good(kind, low, high, value):
     if not isinstance(value, str) or not low <= _size(value) <= high or "\0" in value:
         return False
     if kind == "topic":
-        return not ("+" in value or "#" in value or value[0] in "/$" or value[-1] == "/")
+        return not any(letter in '+#"\\' for letter in value) and value[0] not in "/$" and value[-1] != "/"
     return kind != "id" or _only(value, "_-") and value not in ("all", "group")

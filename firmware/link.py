@@ -43,6 +43,7 @@ class Link:
         self._posted = []
         self._written = []  # QoS 0 readings that the network has not taken whole
         self._attempt = 0
+        self._online_ms = None
         self.state = "down"
         self.sessions = 0
         self.dropped = 0  # posted messages that found no place
@@ -76,14 +77,14 @@ class Link:
         """Keep a session going until asked to leave. Never raises what a link can raise."""
         while not self._quit:
             self._leave.clear()
-            began_ms = self._uptime.ms()
+            self._online_ms = None
             try:
                 await self._session()
             except LINK_ERRORS as error:
                 self._board.log("link: %s while %s" % (_text(error), self.state))
             self._to("down")
             if not self._leave.is_set():
-                await together(self._pause(began_ms), self._leave.wait())
+                await together(self._pause(), self._leave.wait())
 
     def _to(self, state):
         """Change the state: legal or a bug, and in the log."""
@@ -95,11 +96,11 @@ class Link:
         self.promise_ms = None if state == "online" else self._uptime.ms() + 90_000
         self._board.log("link: " + state)
 
-    async def _pause(self, began_ms):
+    async def _pause(self):
         """Wait before the next attempt: wide when the broker hung up, narrow when our own Wi-Fi fell."""
         mqtt = self._config["mqtt"]
         cap_s = mqtt["reconnect_cap_s"]
-        if self._uptime.ms() - began_ms > 1000 * cap_s:
+        if self._online_ms is not None and self._uptime.ms() - self._online_ms > 1000 * cap_s:
             self._attempt = 0  # only a session that has lasted proves the broker well
         window_s = mqtt["reconnect_window_s"] if self._board.joined() else _WIFI_WINDOW_S
         wait = delay_ms(self._attempt, window_s, cap_s, self._board.random())
@@ -135,6 +136,7 @@ class Link:
         if 128 in granted:
             self._board.log("link: the broker refuses a subscription: %s" % list(granted))
         self._to("online")
+        self._online_ms = self._uptime.ms()
         self.sessions += 1
         for message in self._birth():
             await _send(client, *message)

@@ -7,13 +7,20 @@ _SETTLE_MS = 1_000  # a chip whose driver is replaced finishes its measurement f
 class Probe:
     """One sensor: its driver, its period, and when it is due (milliseconds of uptime)."""
 
-    def __init__(self, driver, due_ms):
+    def __init__(self, driver, wake, due_ms):
         self.driver = driver
+        self._wake = wake
         self.index = 0
         self.interval_ms = 0
         self.due_ms = due_ms
         self.begun_ms = 0
         self.started = False
+
+    def notify(self):
+        """A reading is due at once. Runs in an interrupt: only assigns."""
+        if not self.started:
+            self.due_ms = 0
+        self._wake()
 
 
 class Sampler:
@@ -35,10 +42,10 @@ class Sampler:
         old = {id(probe.driver): probe for probe in self._probes}
         self._probes = []
         for driver, index, interval_s in drivers:
-            probe = old.get(id(driver)) or Probe(driver, now + _SETTLE_MS if busy else 0)
+            probe = old.get(id(driver)) or Probe(driver, self._wake, now + _SETTLE_MS if busy else 0)
             probe.index = index
             probe.interval_ms = 1000 * interval_s
-            driver.notify = self._notifier(probe)
+            driver.notify = probe.notify
             self._probes.append(probe)
 
     def sample(self):
@@ -91,11 +98,3 @@ class Sampler:
             some = some or value is not None
             good.append(value)
         return good if some else None
-
-    def _notifier(self, probe):
-        def notify():  # runs in an interrupt: only assigns
-            if not probe.started:
-                probe.due_ms = 0
-            self._wake()
-
-        return notify

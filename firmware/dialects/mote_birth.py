@@ -7,51 +7,63 @@ quantities, interval in seconds). A message is as in mote.py; the documents are 
 import json
 
 
-class Joined:
-    """Pieces that are made anew each time they are iterated: head, items with commas between, tail."""
+class Document:
+    """Pieces of a JSON object that are made anew each time they are iterated, small ones: the heap is in pieces, too.
 
-    def __init__(self, head, items, *arguments):
-        self._head = head
-        self._items = items
+    `pairs(*arguments)` yields (key, text of the value, or pieces of it).
+    """
+
+    def __init__(self, pairs, *arguments):
+        self._pairs = pairs
         self._arguments = arguments
 
     def __iter__(self):
-        yield self._head
-        comma = ""
-        for item in self._items(*self._arguments):
-            yield comma + item
-            comma = ","
-        yield "}}"
+        opening = '{"'
+        for key, value in self._pairs(*self._arguments):
+            yield opening + key + '":'
+            if isinstance(value, str):
+                yield value
+            else:
+                yield from value
+            opening = ',"'
+        yield "}" if opening == ',"' else "{}"
 
 
 def info(top, config, about, sensors, address):
     """The retained message `info`."""
-    about = dict(about)
-    about["ip"] = address
+    return top + "info", Document(_info, config, about, sensors, address), True, 1
+
+
+def _info(config, about, sensors, address):
+    for key in about:
+        yield key, json.dumps(about[key])
+    yield "ip", json.dumps(address)
     for key in ("name", "area"):
-        about[key] = config["node"][key]
-    return top + "info", Joined(json.dumps(about)[:-1] + ',"sensors":{', _described, sensors), True, 1
+        yield key, json.dumps(config["node"][key])
+    yield "sensors", Document(_sensors, sensors)
 
 
-def _described(sensors):
+def _sensors(sensors):
     for name, quantities, interval_s in sensors:
         units = {quantity[0]: quantity[2] for quantity in quantities}
-        yield '"%s":{"interval_s":%d,"quantities":%s}' % (name, interval_s, json.dumps(units))
+        yield name, '{"interval_s":%d,"quantities":%s}' % (interval_s, json.dumps(units))
 
 
 def discovery(top, config, about, sensors):
     """Home Assistant's device document (since 2024.11), retained."""
-    node = config["node"]
-    device = {"ids": [about["id"]], "name": node["name"] or about["id"], "mf": "Mote"}
-    device["mdl"] = about["board"]
+    topic = "%s/device/%s/config" % (config["homeassistant"]["prefix"], about["id"])
+    return topic, Document(_discovery, top, config["node"], about, sensors), True, 1
+
+
+def _discovery(top, node, about, sensors):
+    device = {"ids": [about["id"]], "name": node["name"] or about["id"], "mf": "Mote", "mdl": about["board"]}
     device["sw"] = about["firmware"]
     if node["area"]:
         device["sa"] = node["area"]
-    head = '{"dev":%s,"o":{"name":"Mote","sw":"%s"},"avty_t":"%sstatus","cmps":{' % (
-        json.dumps(device), device["sw"], top,
-    )
-    topic = "%s/device/%s/config" % (config["homeassistant"]["prefix"], about["id"])
-    return topic, Joined(head, _components, top, about["id"], sensors), True, 1
+    yield "dev", json.dumps(device)
+    yield "o", '{"name":"Mote","sw":"%s"}' % about["firmware"]
+    yield "avty_t", '"%sstatus"' % top
+    yield "cmps", Document(_components, top, about["id"], sensors)
 
 
 def _components(top, node_id, sensors):
@@ -59,28 +71,36 @@ def _components(top, node_id, sensors):
     for name, quantities, interval_s in sensors:
         for quantity in quantities:
             named = quantity[4] is None or classes.count(quantity[4]) > 1
-            yield _component(top, node_id, name, quantity, interval_s, named)
-    button = '"%s":{"p":"button","uniq_id":"%s_%s","dev_cla":"%s","ent_cat":"%s","cmd_t":"%scommand/%s"}'
+            key = "%s_%s" % (name, quantity[0])
+            yield key, Document(_entity, top, node_id + "_" + key, name, quantity, interval_s, named)
     for verb, category in (("restart", "config"), ("identify", "diagnostic")):
-        yield button % (verb, node_id, verb, verb, category, top, verb)
+        yield verb, Document(_button, top, node_id, verb, category)
 
 
-def _component(top, node_id, sensor, quantity, interval_s, named):
+def _entity(top, unique_id, sensor, quantity, interval_s, named):
     name, kind, unit, decimals, device_class = quantity[:5]
-    part = {"uniq_id": "%s_%s_%s" % (node_id, sensor, name), "stat_t": top + "telemetry/" + sensor}
-    part["p"] = "binary_sensor" if kind == "b" else "sensor"
-    part["val_tpl"] = "{{ value_json.%s }}" % name
-    part["exp_aft"] = 60 + 4 * interval_s
+    yield "p", '"binary_sensor"' if kind == "b" else '"sensor"'
+    yield "uniq_id", '"%s"' % unique_id
+    yield "stat_t", '"%stelemetry/%s"' % (top, sensor)
+    yield "val_tpl", '"{{ value_json.%s }}"' % name
+    yield "exp_aft", str(60 + 4 * interval_s)
     if kind == "b":
-        part["pl_on"] = "1"
-        part["pl_off"] = "0"
+        yield "pl_on", '"1"'
+        yield "pl_off", '"0"'
     else:
-        part["stat_cla"] = "total_increasing" if kind == "t" else "measurement"
-        part["sug_dsp_prc"] = decimals
+        yield "stat_cla", '"total_increasing"' if kind == "t" else '"measurement"'
+        yield "sug_dsp_prc", str(decimals)
     if unit:
-        part["unit_of_meas"] = unit
+        yield "unit_of_meas", '"%s"' % unit
     if device_class:
-        part["dev_cla"] = device_class
+        yield "dev_cla", '"%s"' % device_class
     if named:
-        part["name"] = (sensor + " " + name).replace("_", " ")
-    return '"%s_%s":%s' % (sensor, name, json.dumps(part))
+        yield "name", '"%s"' % (sensor + " " + name).replace("_", " ")
+
+
+def _button(top, node_id, verb, category):
+    yield "p", '"button"'
+    yield "uniq_id", '"%s_%s"' % (node_id, verb)
+    yield "dev_cla", '"%s"' % verb
+    yield "ent_cat", '"%s"' % category
+    yield "cmd_t", '"%scommand/%s"' % (top, verb)

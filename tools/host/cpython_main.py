@@ -7,6 +7,7 @@ from firmware.node import Node
 from together import together
 from tools.host.board import HostBoard
 
+_GRACE_S = 10  # for the goodbye; an attempt to reach a broker that is not there would take longer
 _POLL_S = 0.05  # how often simulated pins follow their world: a press lasts longer
 
 
@@ -28,7 +29,8 @@ async def live(options, seconds):
 async def _stop(leaving, node):
     await leaving.wait()
     node.stop()
-    await asyncio.Event().wait()
+    await asyncio.sleep(_GRACE_S)
+    return "stopped"
 
 
 async def _poll(board):

@@ -14,6 +14,7 @@ from stream import Stream
 from together import together
 from tools.host.board import HostBoard
 
+GRACE_S = 10  # for the goodbye; an attempt to reach a broker that is not there would take longer
 POLL_MS = 50
 COLLECT_BYTES = 4_096  # collecting this often keeps what is free in one piece: 10 KB less heap will do
 
@@ -21,7 +22,8 @@ COLLECT_BYTES = 4_096  # collecting this often keeps what is free in one piece: 
 async def _stop(node):
     await Stream(sys.stdin.buffer, None).readinto(bytearray(128))  # no less: signal descriptors hand out whole records
     node.stop()
-    await asyncio.Event().wait()
+    await asyncio.sleep(GRACE_S)
+    return "stopped"
 
 
 async def _poll(board):
