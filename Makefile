@@ -35,6 +35,10 @@ TESTS ?= tests
 test: setup
 	@$(BIN)/python -m pytest $(TESTS)
 
+# The outages at full length and ten minutes of heap: a quarter of an hour.
+soak: setup
+	@MOTE_SOAK=1 $(BIN)/python -m pytest -m slow tests/integration
+
 bench: setup
 	@$(BIN)/mote bench
 

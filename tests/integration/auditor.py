@@ -10,7 +10,7 @@ import paho.mqtt.client as paho
 from .audit import strict
 
 CONNECT_LIMIT_S = 10
-KEEPALIVE_S = 60
+KEEPALIVE_S = 600  # a broker that was stopped for 90 s must not throw out the auditor when it wakes
 RETRY_MIN_S, RETRY_MAX_S = 0.05, 0.5  # loopback: a restarted broker is found at once
 
 Message = namedtuple("Message", "t topic payload retain qos")

@@ -95,6 +95,7 @@ def survive_silence(world, node, silent_s):
     healed = time.monotonic()
     # What the stopped broker had in its buffers comes first, old wills among it: the truth comes last.
     auditor.wait(lambda: auditor.since(healed, node.topic("telemetry/air")), BACK_LIMIT_S, "live reading")
+    assert auditor.subscriptions == 1, "the auditor was away: what was acknowledged meanwhile reached nobody"
     report = audit.wait_complete(auditor, node.id, BACK_LIMIT_S, time.monotonic())
     auditor.wait(lambda: auditor.since(0, node.topic("status"))[-1].payload == b"online", BACK_LIMIT_S, "last word")
     assert report["dropped"] == {"overflow": 0}
