@@ -5,7 +5,7 @@ import sys
 import textwrap
 import time
 
-from tools import accounting, connection, errors, topics
+from tools import accounting, arguments, connection, errors, topics
 
 HELP = "count every gap and duplicate in what nodes send"
 EXAMPLE = "mote audit --seconds 60 --json"
@@ -21,8 +21,9 @@ def add_arguments(parser):
         "node itself counted as dropped, or may still have in its queue (tail_unknown), is told and forgiven; any "
         "other makes the exit status 1. When nothing was heard at all it is 3.", 100)
     connection.add_connection_options(parser)
-    parser.add_argument("--seconds", type=float, metavar="N", help="how long to listen (default: until Ctrl-C)")
-    parser.add_argument("--settle", type=float, default=10, metavar="N",
+    parser.add_argument("--seconds", type=arguments.seconds, metavar="N",
+                        help="how long to listen (default: until Ctrl-C)")
+    parser.add_argument("--settle", type=arguments.seconds, default=10, metavar="N",
                         help="at most so many seconds more for what is missing or on its way (default 10)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
 

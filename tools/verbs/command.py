@@ -5,7 +5,7 @@ import re
 import secrets
 import textwrap
 
-from tools import connection, errors, patching, topics
+from tools import arguments, connection, errors, patching, topics
 
 HELP = "tell a node to do something now, and print its reply"
 EXAMPLE = "mote command esp32-a1b2c3 identify"
@@ -22,7 +22,7 @@ def add_arguments(parser):
     parser.add_argument("node", metavar="NODE")
     parser.add_argument("verb", metavar="VERB")
     parser.add_argument("word", metavar="WORD", nargs="?", help="a word for the verb, or a JSON object with more")
-    parser.add_argument("--wait", type=float, default=_WAIT_S, metavar="S",
+    parser.add_argument("--wait", type=arguments.seconds, default=_WAIT_S, metavar="S",
                         help=f"seconds to wait for the reply (default {_WAIT_S})")
     parser.add_argument("--json", action="store_true", help="the reply as it came")
 

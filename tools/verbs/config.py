@@ -8,7 +8,7 @@ import textwrap
 import time
 from collections import namedtuple
 
-from tools import connection, errors, patching, topics
+from tools import arguments, connection, errors, patching, topics
 
 HELP = "read, change and check the configuration of nodes"
 EXAMPLE = "mote config set esp32-a1b2c3 telemetry.interval_s=10"
@@ -37,7 +37,7 @@ def add_arguments(parser):
         action.usage = f"mote config {name} [options] (NODE | --group G) {operand} ..."
         action.add_argument("--group", metavar="G",
                             help="every node of this group, one after the other, until one fails")
-        action.add_argument("--wait", type=float, default=_WAIT_S, metavar="S",
+        action.add_argument("--wait", type=arguments.seconds, default=_WAIT_S, metavar="S",
                             help=f"seconds to wait for the answer of each node (default {_WAIT_S})")
     _action(actions, "diff", diff, "mote config diff esp32-a1b2c3",
             "show what differs from what a node was provisioned with", ("NODE", None))

@@ -10,7 +10,7 @@ import textwrap
 import time
 from collections import namedtuple
 
-from tools import ROOT, accounting, brokers, children, connection, errors, micropython, readings, topics
+from tools import ROOT, accounting, arguments, brokers, children, connection, errors, micropython, readings, topics
 from tools.verbs import watch
 
 HELP = "show it all: a broker and three simulated nodes on this computer"
@@ -42,7 +42,7 @@ def add_arguments(parser):
         HELP + ". One of the nodes runs on real MicroPython where that is installed, and one has real sensors: this "
         "computer's own. With --seconds it ends by itself, with a summary of what a subscriber got; the exit status "
         "is 0 only when that is all that should be.", 100)
-    parser.add_argument("--seconds", type=float, metavar="N",
+    parser.add_argument("--seconds", type=arguments.seconds, metavar="N",
                         help="so long from the first reading of every node on (default: until Ctrl-C)")
     parser.add_argument("--engine", choices=("mosquitto", "iotcore"),
                         help="default: Mosquitto when it is installed, else the embedded iotcore (rumqttd)")

@@ -6,7 +6,7 @@ import sys
 import textwrap
 import time
 
-from tools import connection, errors, readings, topics
+from tools import arguments, connection, errors, readings, topics
 
 HELP = "show nodes, their status and their readings, live"
 EXAMPLE = "mote watch --broker localhost:1883 --seconds 30"
@@ -20,7 +20,7 @@ def add_arguments(parser):
         HELP + ". In a terminal, a table that follows; elsewhere a line for each message, and the table at the end.",
         100)
     connection.add_connection_options(parser)
-    parser.add_argument("--seconds", type=float, metavar="N", help="how long (default: until Ctrl-C)")
+    parser.add_argument("--seconds", type=arguments.seconds, metavar="N", help="how long (default: until Ctrl-C)")
     parser.add_argument("--json", action="store_true",
                         help='a line of JSON for each message: {"t", "node", "kind", "data", "retained"}')
 
