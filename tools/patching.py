@@ -18,11 +18,18 @@ _HIDDEN = "***"
 def assignment(text):
     """(path, value) of KEY=VALUE: the key with dots, the value JSON, or else the text itself. Raises UserError."""
     key, _, value = text.partition("=")
+    path = path_of(key)
     try:
-        value = topics.decode(value)
-    except ValueError:
-        pass  # a bare word is a text
-    return path_of(key), value
+        decoded = topics.decode(value)
+    except ValueError:  # a bare word is a text
+        return path, value
+    return path, value if isinstance(decoded, (int, float)) and _takes_text(path) else decoded
+
+
+def _takes_text(path):
+    """Whether the value at this path is a text: a password of digits is none the less one."""
+    row = table.row(path)
+    return bool(row) and row[1] in ("text", "id", "topic")
 
 
 def path_of(key):
