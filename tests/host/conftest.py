@@ -1,5 +1,6 @@
 """What tests of verbs share: a real broker, and the verbs as a user calls them."""
 
+import os
 import subprocess
 import sys
 
@@ -38,13 +39,14 @@ def mote(capsys):
 
 
 @pytest.fixture
-def mote_process():
-    """Starts a verb as a process of its own, with pipes as its output; ends it after the test."""
+def mote_process(tmp_path):
+    """Starts a verb as a process of its own, with pipes as its output; ends it after the test, with all its files."""
     started = []
 
     def start(*argv):
-        process = subprocess.Popen([sys.executable, "-m", "tools", *map(str, argv)], cwd=ROOT, text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tools", *map(str, argv)], cwd=ROOT, text=True,
+            env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         started.append(process)
         return process
 

@@ -4,13 +4,12 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 
 import pytest
 
-from tools import ROOT, brokers, errors
+from tools import brokers, errors
 
 LIMIT_S = 20
 
@@ -45,20 +44,13 @@ def gone(pid):
 
 
 @pytest.fixture
-def mote_broker():
+def mote_broker(mote_process):
     """Starts `mote broker`; gives its process and its first line, decoded."""
-    started = []
-
     def start(*argv):
-        process = subprocess.Popen([sys.executable, "-m", "tools", "broker", *argv], cwd=ROOT, text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        started.append(process)
+        process = mote_process("broker", *argv)
         return process, json.loads(process.stdout.readline() or "null")
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    return start
 
 
 @both
