@@ -159,9 +159,9 @@ class Link:
             if record is None:
                 break
             topic, payload = dialect.live(self._outbox.reading(record, False))
-            client.put(topic, payload, False, qos, record)
             if not qos:
-                self._written.append(record)
+                self._written.append(record)  # first: to put it may fail
+            client.put(topic, payload, False, qos, record)
         await client.drain()
         for record in self._written:  # QoS 0 knows no more than that it was written
             self._outbox.acknowledge(record)

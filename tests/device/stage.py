@@ -279,7 +279,8 @@ class Line(Stream):
         elif first == 0x82:
             self.filters = _filters(body[2:])
             grants = [128 if name in broker.refused else qos for name, qos in self.filters]
-            self.say(packet(0x90, body[:2], bytes(grants)))
+            if broker.grants:
+                self.say(packet(0x90, body[:2], bytes(grants)))
         elif first >> 4 == 3:
             self._take(first, body)
         elif first == 0xC0:
@@ -309,6 +310,7 @@ class Broker:
         self.lines = []
         self.code = 0
         self.refused = ()
+        self.grants = True  # whether SUBACK comes
         self.acknowledges = True
         self.pongs = True
         self.slow_close = False
@@ -343,6 +345,7 @@ class Stage:
 
     async def __aexit__(self, *error):
         asyncio.sleep = _turn
+        self.broker.slow_close = False
         for task in self._tasks:
             task.cancel()
             try:
