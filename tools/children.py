@@ -30,8 +30,16 @@ def stop(process, limit_s=_END_LIMIT_S):
     """End a child by SIGTERM, and by SIGKILL when that takes longer than `limit_s`; return its exit status."""
     if process.poll() is None:
         process.terminate()
-        try:
-            return process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    return process.wait()
+    return await_end(process, limit_s)
+
+
+def await_end(process, limit_s=_END_LIMIT_S):
+    """Wait for the end of a child that was told to end, for `limit_s`, then use SIGKILL; return its exit status.
+
+    It gets no second SIGTERM: that would meet a child whose handlers have gone already, and spoil its clean leave.
+    """
+    try:
+        return process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()

@@ -122,7 +122,7 @@ class Node:
 
     def status(self):
         """Its exit status, once it has left."""
-        return children.stop(self._process, _LEAVE_S)
+        return children.await_end(self._process, _LEAVE_S)
 
     def last_words(self):
         """The end of its log."""
