@@ -46,7 +46,7 @@ sensors.*.low_mv number -10000 100000 null ?r
 sensors.*.high_mv number -10000 100000 null ?r
 sensors.*.divider number 0.001 1000 null ?r
 sensors.*.rom text 16 16 null ?r
-outbox.ram_readings int 16 4096 64 r
+outbox.ram_readings int 16 512 64 r
 outbox.spill_after_s int 1 86400 900 r
 homeassistant.discovery bool 0 0 true r
 homeassistant.prefix topic 1 64 "homeassistant" r
@@ -200,6 +200,8 @@ def _check_leaf(path, value, problems):
             problems.append((key, found, "an object" if section else "no such key"))
     elif value is not None and not _good(line[1], float(line[2]), float(line[3]), value):
         problems.append((key, HIDDEN if "!" in line[5] else _shown(value), _allowed(line)))
+    elif value == HIDDEN and "!" in line[5]:
+        problems.append((key, HIDDEN, "the word itself: leave it out to keep it"))
 
 
 def _allowed(line):

@@ -30,6 +30,10 @@ class Control:
 
     def receive(self, now, kind, name, wide, payload):
         """Take a message; it is obeyed at a later turn, after its acknowledgement, so that a restart cannot loop."""
+        if kind == "config":  # the newest one says all
+            self._waiting = [item for item in self._waiting if item[1] != kind]
+        elif payload is not None and len(payload) > _MAX_COMMAND_BYTES:
+            payload = None
         if len(self._waiting) >= _MAX_WAITING:
             self.dropped += 1
             return

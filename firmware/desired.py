@@ -86,7 +86,10 @@ def _bare(data):
 
 
 def _base(board, table):
-    base = parsed(board.read_config())
+    try:
+        base = parsed(board.read_config())
+    except OSError as error:
+        raise ConfigError(str(error))
     problems = table.check(base)
     if problems:
         raise ConfigError("config.json", problems)
@@ -128,6 +131,8 @@ def _change(board, table, settings, revision, patch):
     problems = table.check(whole)
     if problems:
         raise ConfigError("mistakes", problems)
+    if patch.get("config", {}).get("key") is not None:
+        raise ConfigError("config.key comes with config.json, never over the air")
     effective = table.filled(whole)
     effect = "reconnect" if table.reconnects(settings.effective, effective) else "live"
     settings.report = ()  # room for the next: were it the last, it would be told at the next start

@@ -10,9 +10,10 @@ _CONNECT_S = 15  # name, TCP, TLS on a slow chip; CONNACK has its own deadline i
 _CLOSE_S = 3  # a TLS goodbye to a dead peer must not hold up the next attempt
 _GOODBYE_S = 5  # for the last words before a clean leave
 _JOIN_S = 30  # above the board's own deadline for joining, which names its reason
-_CLOCK_S = 6  # for the clock before a first TLS connection
+_CLOCK_S = 20  # for the clock before a first TLS connection: four servers, each with its own deadline
 _RESYNC_MS = 86_400_000  # the clock of an ESP32 drifts by some seconds a day
-_RESYNC_SOON_MS = 60_000
+_RESYNC_SOON_MS = 60_000  # doubled each time: where there is no name server, every attempt blocks for seconds
+_RESYNC_LATE_MS = 3_600_000
 _WIFI_WINDOW_S = 2  # when only our Wi-Fi fell, the fleet is not in step: come back quickly
 _MAX_POSTED = 8
 
@@ -178,14 +179,15 @@ class Link:
 
     async def _keep_time(self):
         """Set the clock at once and then daily; a server that does not answer costs a minute, not the session."""
+        soon = _RESYNC_SOON_MS
         while True:
-            pause = _RESYNC_MS
             try:
                 await self._board.sync_time(self._config["time"]["servers"])
+                await self._board.sleep_ms(_RESYNC_MS)
             except LINK_ERRORS as error:
                 self._board.log("clock: %s" % _text(error))
-                pause = _RESYNC_SOON_MS
-            await self._board.sleep_ms(pause)
+                await self._board.sleep_ms(soon)
+                soon = min(2 * soon, _RESYNC_LATE_MS)
 
 
 async def _send(client, topic, payload, retain, qos):

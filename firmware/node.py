@@ -112,7 +112,7 @@ class Node:
                     driver = load("firmware.drivers." + options["driver"]).Driver(self._board, options)
                 self._drivers[name] = options, driver
                 index = self._outbox.declare(name, driver.quantities)
-            except (ImportError, OSError, ValueError, KeyError) as error:
+            except (ImportError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
                 self._board.log("sensor %s: %s %s" % (name, type(error).__name__, error))
                 continue
             interval_s = options.get("interval_s") or config["telemetry"]["interval_s"]
@@ -192,10 +192,10 @@ class Node:
         link_ms = self._link.promise_ms
         if link_ms is None or now <= link_ms:
             self._board.feed()
-        if now >= self._diagnostics_ms:
+        if now >= self._diagnostics_ms and self._link.state == "online":  # offline they would only grow old
             self._diagnostics_ms = now + 1000 * self._settings.effective["telemetry"]["diagnostics_s"]
             self._link.post(self._dialect.diagnostics(self._diagnostics()))
-        return min(_TEND_MS, self._diagnostics_ms - now)
+        return min(_TEND_MS, max(self._diagnostics_ms - now, 0) or _TEND_MS)
 
     def _diagnostics(self):
         gc.collect()
@@ -224,5 +224,9 @@ def _next_boot(board):
     """Count this start, in a file of its own, since it changes at each."""
     stored = board.files.load("boot")
     boot = json.loads(stored) + 1 if stored else int(board.random() * _FIRST_BOOT_BELOW) + 1
-    board.files.save("boot", json.dumps(boot).encode())
+    try:
+        board.files.save("boot", json.dumps(boot).encode())
+    except OSError as error:  # flash that is full or worn out must not end a node that can still measure
+        board.log("boot number not stored: %s" % error)
+        boot = int(board.random() * _FIRST_BOOT_BELOW) + 1
     return boot

@@ -78,8 +78,8 @@ class Sampler:
             probe.started = False
             probe.due_ms = max(now, probe.begun_ms + probe.interval_ms)
             values = probe.driver.read()
-        except (OSError, ValueError) as error:
-            self.rejected["bad" if isinstance(error, ValueError) else "missing"] += 1
+        except (OSError, ValueError, TypeError) as error:  # TypeError: a pin that the configuration left out
+            self.rejected["missing" if isinstance(error, OSError) else "bad"] += 1
             probe.started = False
             probe.due_ms = now + probe.interval_ms
             return

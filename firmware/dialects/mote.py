@@ -40,6 +40,8 @@ class Dialect:
         if topic.startswith(self._top + "config/set/"):
             return "key", topic[len(self._top) + 11 :], False
         at = topic.rfind("/command/")
+        if at < 0:
+            return None
         return "command", topic[at + 9 :], not topic.startswith(self._top)
 
     def status(self, word):

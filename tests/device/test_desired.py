@@ -261,6 +261,28 @@ def test_no_secret_reaches_report_or_log():
     assert "secret" not in "\n".join(desk.board.said)
 
 
+def test_the_mask_of_a_secret_is_not_taken_for_the_secret():
+    desk = Desk()
+    report = desk.refuses("mistakes", desk.send, 1, {"mqtt": {"password": "***"}})
+    equal([error["key"] for error in report["errors"]], ["mqtt.password"])
+
+
+def test_a_key_for_signatures_does_not_come_over_the_air():
+    desk = Desk()
+    desk.refuses("config.key", desk.send, 1, {"config": {"key": "0" * 64}})
+    desk.refuses("config.key", desk.key, "config.key", b"f" * 64)
+
+
+def test_a_base_that_cannot_be_read_any_more_refuses_documents():
+    desk = Desk()
+    desk.board.read_config = gone
+    desk.refuses("gone", desk.send, 1, {"telemetry": {"qos": 0}})
+
+
+def gone():
+    raise OSError("gone")
+
+
 def test_what_cannot_be_stored_is_not_applied():
     for send in (lambda desk: desk.send(1, {"telemetry": {"qos": 0}}), lambda desk: desk.key("telemetry.qos", b"0")):
         desk = Desk()
