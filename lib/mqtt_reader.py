@@ -4,7 +4,7 @@ import mqtt_codec as codec
 from mqtt_codec import MQTTError
 
 _BUFFER_BYTES = 256
-_TOPIC_BYTES = 400  # of a packet, beside its payload
+_TOPIC_BYTES = 404  # of a packet, beside its payload: a topic of 400, its length, the packet id
 
 
 class Reader:
@@ -49,7 +49,7 @@ class Reader:
             await self._done()
             self._in[: have - at] = self._in[at:have]
             have -= at
-            self.partial = 0 if at or not have else self.partial or 1
+            self.partial = ((0 if at else self.partial) or 1) if have else 0
             if start and end - at > len(self._in):
                 await self._long(start - at, end - at, have)
                 have = self.partial = 0
