@@ -14,36 +14,31 @@ from together import together, within
 
 LINK_ERRORS = (OSError, EOFError, asyncio.TimeoutError)
 
-_ANSWER_S = 8  # an answer later than this will not come: a GSM round trip under load is 3 s
 _TICK_S = 4  # how often deadlines are looked at; a quarter of the keepalive when that is shorter
 _WINDOW = 8  # QoS 1 publishes in flight: bounds memory, and still fills a 100 ms link with 80 messages a second
 _UNSENT_BYTES = 2_048  # written since the last drain: beyond it a stream may queue without bound
 
 
 class Client:
-    """A connection to a broker.
-
-    `on_message(topic, payload, retained)` is called for each PUBLISH, payload being bytes, a memoryview when long, None
-    when over `limit_bytes`; it must return soon. `on_acknowledged(token)` is called with what `put` was given.
+    """A connection to a broker. `on_message(topic, payload, retained)` is called for each PUBLISH with bytes, with a
+    memoryview when long, None when over `limit_bytes`; be quick. `on_acknowledged(token)` gets what `put` was given.
     """
 
-    def __init__(self, stream, on_message=None, on_acknowledged=None, keepalive_s=60, limit_bytes=4_096):
+    def __init__(self, stream, on_message=None, on_acknowledged=None, keepalive_s=60, limit_bytes=4_096, answer_s=8):
         self._stream = stream
-        self._on_message = on_message
-        self._on_acknowledged = on_acknowledged
+        self._on_message, self._on_acknowledged = on_message, on_acknowledged
         self._limit_bytes = limit_bytes
         self._reader = Reader(stream, limit_bytes, self._handle, self.drain)
         self._keepalive_s = keepalive_s
+        self._answer_s = answer_s  # a later answer will not come: a GSM round trip under load is 3 s
         self._out = bytearray(512)
-        self._used = self._unsent = 0  # bytes in _out; bytes given to the stream since the last drain
+        self._used = self._unsent = self._pinged = 0  # bytes in _out, written since the last drain; ticks since PINGREQ
         self._next_id = 1
         self._tokens = [None] * _WINDOW  # packet n waits in slot n % _WINDOW: acknowledgements come in order (4.6)
         self._ids, self._ages = [0] * _WINDOW, [0] * _WINDOW  # ages are ticks waited
-        self._room = asyncio.Event()  # set whenever a slot or the line may have become free
-        self._answer = asyncio.Event()  # CONNACK, SUBACK or UNSUBACK has come
-        self._answered = None
-        self._pinged = 0  # ticks that a PINGRESP has been waited for
-        self._sent = self._over = False  # sent since the last tick; over for good
+        self._changed = asyncio.Event()  # whatever somebody waits for: a slot, the line, an answer, the end
+        self._asked = self._answered = None
+        self._sent = self._draining = self._over = False  # sent since the last tick; a task is in drain; over for good
 
     async def run(self):
         """Receive, and watch every deadline. Never returns; raises one of LINK_ERRORS when the connection is over."""
@@ -51,17 +46,11 @@ class Client:
             await together(self._reader.run(), self._watch())
         finally:
             self._over = True  # whoever waits for an answer learns it, rather than waiting for ever
-            self._room.set()
-            self._answer.set()
-            for token in self._tokens:
-                if isinstance(token, asyncio.Event):
-                    token.set()
+            self._changed.set()
 
     async def connect(self, client_id, user=None, password=None, will=None, clean=True):
-        """CONNECT (3.1) while `run` runs; `will` is (topic, payload, retain, qos). Returns whether there was a session.
-
-        Raises MQTTError with the return code of table 3.1 as second argument when the broker refuses.
-        """
+        """CONNECT (3.1) while `run` runs; `will` is (topic, payload, retain, qos). Returns whether there was a session;
+        raises MQTTError with the return code of table 3.1 as second argument when the broker refuses."""
         answer = await self._ask(codec.connect(client_id, self._keepalive_s, user, password, will, clean))
         if answer[1] or len(answer) != 2:
             raise MQTTError("refused", answer[1])
@@ -69,17 +58,19 @@ class Client:
 
     async def subscribe(self, filters):
         """SUBSCRIBE to a sequence of (filter, QoS) (3.8); the granted QoS of each as bytes, 128 where refused."""
-        return (await self._ask(codec.subscribe(self._take_id(), filters)))[2:]
+        number = self._take_id()
+        return (await self._ask(codec.subscribe(number, filters), number))[2:]
 
     async def unsubscribe(self, filters):
         """UNSUBSCRIBE from a sequence of filters and wait for the answer (3.10)."""
-        await self._ask(codec.unsubscribe(self._take_id(), filters))
+        number = self._take_id()
+        await self._ask(codec.unsubscribe(number, filters), number)
 
     def put(self, topic, payload, retain=False, qos=0, token=True):
         """Queue one publish without waiting; False when there is no room now (see `room`). `flush` sends it.
 
         A long payload may be an iterable of pieces, iterated twice: to count, then to send; it is never whole in
-        memory, but `drain` first. At QoS 1 `token` comes back through `on_acknowledged` unless it is True.
+        memory, but `drain` first. At QoS 1 `token` (not None) comes back through `on_acknowledged` unless it is True.
         """
         if not self._may_put(qos):
             return False
@@ -97,26 +88,18 @@ class Client:
 
     async def publish(self, topic, payload, retain=False, qos=0):
         """Publish, and return when it is done: at QoS 1 acknowledged, at QoS 0 handed to the network."""
-        done = asyncio.Event()
         await self.room(qos)
-        self.put(topic, payload, retain, qos, done)
+        number = self._next_id
+        self.put(topic, payload, retain, qos)
         await self.drain()
-        if qos:
-            await done.wait()
-        if self._over:
-            raise MQTTError("connection lost")
+        while qos and self._flies(number):
+            await self._change()
 
     async def room(self, qos=1):
-        """Wait until `put` would succeed. Raises MQTTError when the connection is lost meanwhile."""
-        while not self._over:
-            if self._unsent > _UNSENT_BYTES:
-                await self.drain()
-            if self._may_put(qos):
-                return
-            self._room.clear()
+        """Wait until `put` would succeed. Raises MQTTError when the connection is lost."""
+        while self._over or not self._may_put(qos):
             self.flush()  # or what was put waits here for answers to itself
-            await self._room.wait()
-        raise MQTTError("connection lost")
+            await (self.drain() if self._unsent > _UNSENT_BYTES else self._change())
 
     def flush(self):
         """Hand all that was put to the stream, in one write."""
@@ -127,11 +110,17 @@ class Client:
             self._sent = True
 
     async def drain(self):
-        """Flush, and wait until the stream has taken everything."""
+        """Flush, and wait until the stream has taken everything. Raises MQTTError when the connection is lost."""
         self.flush()
-        self._unsent = 0  # first: what is written while this waits counts for the next
-        await self._stream.drain()
-        self._room.set()
+        while self._draining or self._over:  # a socket wakes only one of those that wait for it
+            await self._change()
+        self._draining = True
+        try:
+            await self._stream.drain()
+            self._unsent = 0
+        finally:
+            self._draining = False
+            self._changed.set()
 
     def unacknowledged(self):
         """Tokens of the QoS 1 publishes that were not acknowledged, in the order in which they were put."""
@@ -143,8 +132,18 @@ class Client:
         self._append(codec.DISCONNECT)
         await self.drain()
 
+    async def _change(self):
+        """Wait until something has changed. Raises MQTTError when the connection was lost before."""
+        if self._over:
+            raise MQTTError("connection lost")
+        self._changed.clear()
+        await self._changed.wait()
+
     def _may_put(self, qos):
         return self._unsent <= _UNSENT_BYTES and (not qos or self._tokens[self._next_id % _WINDOW] is None)
+
+    def _flies(self, number):
+        return self._tokens[number % _WINDOW] is not None and self._ids[number % _WINDOW] == number
 
     def _take_id(self):
         number = self._next_id
@@ -175,30 +174,30 @@ class Client:
             self._used += count
             at += count
 
-    async def _ask(self, packet):
+    async def _ask(self, packet, number=0):
         """Send a packet and wait for its answer's body. One question at a time."""
-        await within(_ANSWER_S, self._exchange(packet))
-        if self._over:
-            raise MQTTError("connection lost")
+        self._asked = packet[0] + 16 & 0xF0, number  # the answer's; a late one to another question is none
+        await within(self._answer_s, self._exchange(packet))
         return self._answered
 
     async def _exchange(self, packet):
-        self._answer.clear()
+        self._answered = None
         self._append(packet)
         await self.drain()  # with TLS the handshake is in here
-        await self._answer.wait()
+        while self._answered is None:
+            await self._change()
 
     def _handle(self, buffer, at, start, end, true_end):
         """Act on one packet whose body is buffer[start:end]; `true_end` is where it really ended when it was cut."""
         first = buffer[at]
-        kind = first & 0xF0
-        if kind != codec.PUBLISH and first & 15:
-            raise MQTTError("reserved flags", first)  # 2.2.2
+        kind = codec.PUBLISH if first >> 4 == 3 else first  # no other may have flags (2.2.2)
         if kind == codec.PUBLISH:
             topic, number, at = codec.published(buffer, first, start, end)
             payload = memoryview(buffer)[at:end] if true_end <= end and end - at <= self._limit_bytes else None
-            if self._on_message:  # the reader's own buffer (true_end 0) is about to be used again
-                self._on_message(topic, payload if true_end else bytes(payload), bool(first & 1))
+            if not (true_end or payload is None):
+                payload = bytes(payload)  # the reader's own buffer is about to be used again
+            if self._on_message:
+                self._on_message(topic, payload, bool(first & 1))
             if number:
                 self._append(bytes((codec.PUBACK, 2, number >> 8, number & 255)))
         elif kind == codec.PUBACK:
@@ -206,22 +205,21 @@ class Client:
         elif kind == codec.PINGRESP:
             self._pinged = 0
         elif kind in (codec.CONNACK, codec.SUBACK, codec.UNSUBACK) and end - start > 1:
-            self._answered = bytes(buffer[start:end])
-            self._answer.set()
+            if (kind, kind != codec.CONNACK and codec.packet_id(buffer, start, end)) == self._asked:
+                self._answered = bytes(buffer[start:end])
+                self._changed.set()
         else:
             raise MQTTError("unexpected packet", first)
 
     def _acknowledge(self, number):
         """Free the slot of packet `number`; an acknowledgement that nobody waits for is ignored (4.4)."""
-        slot = number % _WINDOW
-        if self._tokens[slot] is None or self._ids[slot] != number:
+        if not self._flies(number):
             return
+        slot = number % _WINDOW
         token, self._tokens[slot] = self._tokens[slot], None
         self._ages[slot] = 0
-        self._room.set()
-        if isinstance(token, asyncio.Event):
-            token.set()
-        elif token is not True and self._on_acknowledged:
+        self._changed.set()
+        if token is not True and self._on_acknowledged:
             self._on_acknowledged(token)
 
     async def _watch(self):
@@ -231,20 +229,22 @@ class Client:
         """
         reader = self._reader
         tick_s = min(_TICK_S, self._keepalive_s / 4)
-        patience = _ANSWER_S / tick_s
+        patience = self._answer_s / tick_s
         idle_s = 0
         while True:
             await asyncio.sleep(tick_s)
             idle_s = 0 if reader.heard and self._sent else idle_s + tick_s
             reader.heard = self._sent = False
-            for slot in range(_WINDOW):
-                self._ages[slot] += self._tokens[slot] is not None
-            if max(self._pinged, reader.partial, max(self._ages)) > patience:
+            waited = reader.partial
+            if waited:  # all answers are behind the rest of this packet
+                reader.partial += 1
+            else:
+                self._ages = [age + (token is not None) for age, token in zip(self._ages, self._tokens)]
+                waited = max(self._pinged, max(self._ages))
+                self._pinged += self._pinged > 0
+            if waited > patience:
                 raise MQTTError("no answer")
-            self._pinged += 1 if self._pinged else 0
-            reader.partial += 1 if reader.partial else 0
             if idle_s >= self._keepalive_s / 2 and not self._pinged:
                 self._append(codec.PINGREQ)
                 self.flush()
-                self._pinged = 1
-                idle_s = 0
+                idle_s, self._pinged = 0, 1

@@ -206,6 +206,14 @@ class Session:
         self.stream.say(*data)
         await settle()
 
+    async def has_heard(self, count):
+        """Wait until `count` messages have come in."""
+        for _ in range(10_000):
+            if len(self.messages) >= count:
+                return
+            await settle()
+        raise AssertionError("%d messages of %d" % (len(self.messages), count))
+
     async def ended(self):
         """Wait until `run` has ended; return the error."""
         await asyncio.wait_for(self.over.wait(), _PATIENCE_S)
@@ -223,3 +231,11 @@ async def result(coroutine):
 def begin(coroutine):
     """Start a call; `await` the task for what it came to."""
     return asyncio.create_task(result(coroutine))
+
+
+async def results(tasks):
+    """What each of the tasks came to (MicroPython has no `await` in a comprehension)."""
+    found = []
+    for task in tasks:
+        found.append(await task)
+    return found
