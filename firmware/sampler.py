@@ -7,19 +7,20 @@ _SETTLE_MS = 1_000  # a chip whose driver is replaced finishes its measurement f
 class Probe:
     """One sensor: its driver, its period, and when it is due (milliseconds of uptime)."""
 
-    def __init__(self, driver, wake, due_ms):
+    def __init__(self, driver, wake, rest_ms):
         self.driver = driver
         self._wake = wake
+        self.rest_ms = rest_ms  # not before: another driver of the chip may have left it measuring
         self.index = 0
         self.interval_ms = 0
-        self.due_ms = due_ms
+        self.due_ms = rest_ms
         self.begun_ms = 0
         self.started = False
 
     def notify(self):
         """A reading is due at once. Runs in an interrupt: only assigns."""
         if not self.started:
-            self.due_ms = 0
+            self.due_ms = self.rest_ms
         self._wake()
 
 
@@ -52,7 +53,7 @@ class Sampler:
         """Make every sensor due now."""
         for probe in self._probes:
             if not probe.started:
-                probe.due_ms = 0
+                probe.due_ms = probe.rest_ms
 
     def turn(self, now):
         """Do what is due at `now` (milliseconds of uptime); returns milliseconds until the next is."""
