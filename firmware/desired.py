@@ -131,7 +131,7 @@ def _change(board, table, settings, revision, patch):
     problems = table.check(whole)
     if problems:
         raise ConfigError("mistakes", problems)
-    if patch.get("config", {}).get("key") is not None:
+    if (patch.get("config") or {}).get("key") is not None:
         raise ConfigError("config.key comes with config.json, never over the air")
     effective = table.filled(whole)
     effect = "reconnect" if table.reconnects(settings.effective, effective) else "live"

@@ -118,6 +118,7 @@ class Node:
             interval_s = options.get("interval_s") or config["telemetry"]["interval_s"]
             drivers.append((driver, index, interval_s))
             sensors.append((name, driver.quantities, interval_s))
+        self._diagnostics_ms = 0  # their period may be another
         self._outbox.resize(config["outbox"]["ram_readings"])
         self._sampler.build(drivers, self._uptime.ms())
         self._dialect = load("firmware.dialects.mote").Dialect(config, self._about(), sensors)
@@ -185,7 +186,7 @@ class Node:
     def _report(self, word):
         for message in self._birth():
             self._link.post(message)
-        self._link.post(self._dialect.diagnostics(self._diagnostics()))
+        self._diagnostics_ms = 0
 
     def _tend(self, now):
         """Publish diagnostics when due, and feed the watchdog as long as the link keeps its promise to move."""

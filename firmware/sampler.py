@@ -39,7 +39,7 @@ class Sampler:
 
     def build(self, drivers, now):
         """Replace the probes: `drivers` is a list of (driver, index, interval in seconds)."""
-        busy = [probe for probe in self._probes if probe.started]
+        busy = [probe for probe in self._probes if probe.started or probe.rest_ms > now]
         old = {id(probe.driver): probe for probe in self._probes}
         self._probes = []
         for driver, index, interval_s in drivers:

@@ -130,8 +130,11 @@ class Board:
         self.leds.append(Led(self, number))
         return self.leds[-1]
 
-    def i2c(self, bus):
+    def nothing(self, *_):
+        """What a bus or a pin says when nothing is there."""
         raise OSError(19)
+
+    i2c = input_pin = adc = onewire = dht = nothing
 
     async def join(self, networks):
         self.moves += 1
@@ -209,13 +212,15 @@ class Message:
 
 class Line(Stream):
     """One connection, seen from both ends. `hello` is the CONNECT taken apart, `messages` what was published,
-    `goodbye` whether DISCONNECT came, `owed` packet ids that were not acknowledged.
+    `goodbye` whether DISCONNECT came, `owed` packet ids that were not acknowledged; `events` has the order of
+    things: topics, and SUBSCRIBE, PUBACK, DISCONNECT.
     """
 
     def __init__(self, broker, board):
         super().__init__()
         self.hello = None
         self.filters = []
+        self.events = []
         self.messages = []
         self.owed = []
         self.pings = 0
@@ -277,6 +282,7 @@ class Line(Stream):
             if broker.code is not None:
                 self.say(CONNACK[:3] + bytes((broker.code,)))
         elif first == 0x82:
+            self.events.append("SUBSCRIBE")
             self.filters = _filters(body[2:])
             grants = [128 if name in broker.refused else qos for name, qos in self.filters]
             if broker.grants:
@@ -289,14 +295,18 @@ class Line(Stream):
                 self.say(PINGRESP)
         elif first == 0xE0:
             self.goodbye = True
+            self.events.append("DISCONNECT")
         else:
             assert first == 0x40, "packet %02x" % first
+            self.events.append("PUBACK")
 
     def _take(self, first, body):
         qos = first >> 1 & 3
         topic, rest = _field(body)
         number = rest[0] << 8 | rest[1] if qos else 0
-        self.messages.append(Message(str(topic, "utf-8"), rest[2 if qos else 0 :], bool(first & 1), qos, number))
+        message = Message(str(topic, "utf-8"), rest[2 if qos else 0 :], bool(first & 1), qos, number)
+        self.messages.append(message)
+        self.events.append(message.topic)
         if qos:
             self.owed.append(number)
             if self._broker.acknowledges:

@@ -131,6 +131,15 @@ def test_null_removes_what_the_base_has():
     equal(desk.settings.effective["wifi"], BASE["wifi"])
 
 
+def test_null_may_stand_for_a_whole_section():
+    desk = Desk({"mqtt": BASE["mqtt"], "telemetry": {"interval_s": 5}, "node": {"name": "Attic"}})
+    for revision, section in enumerate(sorted(filled({"mqtt": {"host": "h"}}))):
+        if section != "mqtt":
+            assert desk.send(revision + 1, {section: None}), section
+            equal(desk.settings.effective[section], filled({"mqtt": {"host": "h"}})[section], section)
+    equal(desk.again().report()["state"], "applied")
+
+
 def test_only_a_higher_revision_counts():
     desk = Desk()
     desk.send(7, {"telemetry": {"interval_s": 5}})

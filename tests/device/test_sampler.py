@@ -261,10 +261,22 @@ def test_a_new_driver_leaves_a_measuring_chip_alone():
     assert new.starts[0] >= 780, new.starts
     assert new.starts[0] <= 1_200
     equal(len(it.readings), 1)
+    it.sampler.sample()
+    it.until(5_300)  # the new one is measuring
+    for now in (5_300, 5_400, 5_500):  # one change after the other
+        it.now = now
+        hasty = Fake(it)
+        it.build((hasty, 0, 10))
+        it.sampler.sample()
+        hasty.notify()
+        it.until(now + 50)
+        equal(hasty.starts, [], "the chip may still measure:")
+    it.until(10_000)
+    assert 5_780 <= hasty.starts[0] <= 6_600, hasty.starts
     last = Fake(it)
     it.build((last, 0, 10))
-    it.until(5_000)
-    equal(last.starts, [5_000], "with nothing measuring it begins at once:")
+    it.until(10_000)
+    equal(last.starts, [10_000], "with nothing measuring it begins at once:")
 
 
 def test_a_removed_sensor_is_read_no_more():
