@@ -153,8 +153,8 @@ class Client:
     def _head(self, topic, size, retain, qos, token):
         """Begin a PUBLISH; at QoS 1 its token takes the slot of its packet id."""
         topic = codec.encoded(topic)
-        if len(topic) > 400:
-            raise ValueError("topic too long")
+        if len(topic) > 400 or qos > 1:
+            raise ValueError("topic too long, or QoS 2")
         number = self._take_id() if qos else 0
         if qos:
             self._tokens[number % _WINDOW] = token
@@ -227,13 +227,13 @@ class Client:
 
         Counting ticks needs no clock, and a process that was stopped for an hour gives its broker a fresh chance.
         """
-        reader = self._reader
-        tick_s = min(_TICK_S, self._keepalive_s / 4)
+        reader, unheard_s, unsent_s = self._reader, 0, 0
+        tick_s = min(_TICK_S, self._keepalive_s / 4 or _TICK_S)
         patience = self._answer_s / tick_s
-        idle_s = 0
         while True:
             await asyncio.sleep(tick_s)
-            idle_s = 0 if reader.heard and self._sent else idle_s + tick_s
+            unheard_s = 0 if reader.heard else unheard_s + tick_s
+            unsent_s = 0 if self._sent else unsent_s + tick_s
             reader.heard = self._sent = False
             waited = reader.partial
             if waited:  # all answers are behind the rest of this packet
@@ -244,7 +244,7 @@ class Client:
                 self._pinged += self._pinged > 0
             if waited > patience:
                 raise MQTTError("no answer")
-            if idle_s >= self._keepalive_s / 2 and not self._pinged:
+            if 0 < self._keepalive_s / 2 <= max(unheard_s, unsent_s) and not self._pinged:
                 self._append(codec.PINGREQ)
                 self.flush()
-                idle_s, self._pinged = 0, 1
+                unheard_s, self._pinged = 0, 1
