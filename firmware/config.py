@@ -198,10 +198,8 @@ def _check_leaf(path, value, problems):
         if not section or value not in ({}, None):
             found = HIDDEN if len(str(value)) > 4 else _shown(value)  # in a wrong place it may be a secret
             problems.append((key, found, "an object" if section else "no such key"))
-    elif value is not None and not _good(line[1], float(line[2]), float(line[3]), value):
+    elif value is not None and (value == HIDDEN or not _good(line[1], float(line[2]), float(line[3]), value)):
         problems.append((key, HIDDEN if "!" in line[5] else _shown(value), _allowed(line)))
-    elif value == HIDDEN and "!" in line[5]:
-        problems.append((key, HIDDEN, "the word itself: leave it out to keep it"))
 
 
 def _allowed(line):
