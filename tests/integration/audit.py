@@ -89,6 +89,13 @@ def stale_live(seen, limit_s):
     return stale
 
 
+def stale_diagnostics_s(seen):
+    """Seconds by which the oldest diagnostics were stale when the node sent them; `seen` is Proxy.frames(...)."""
+    born = [frame_seen.t - strict(frame_seen.frame.payload)["uptime_s"] for frame_seen in seen
+            if frame_seen.frame.topic and frame_seen.frame.topic.endswith("/diagnostics")]
+    return max(born) - min(born)
+
+
 def longest_gap_s(messages, node_id):
     """The longest time between two consecutive readings of a node with one sensor, by their own time stamps."""
     times = sorted({reading["seq"]: reading["ts"] for _, _, reading in readings(messages, node_id)}.items())

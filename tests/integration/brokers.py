@@ -4,9 +4,10 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
+
+from . import processes
 
 START_LIMIT_S = 20  # amqtt imports for seconds on a busy machine
 END_LIMIT_S = 5
@@ -70,8 +71,7 @@ class Broker:
 
     def start(self):
         """Start the process and wait until it accepts connections."""
-        with open(os.path.join(self._folder, f"{self.engine}.log"), "ab") as log:
-            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        self._process = processes.start(self._command(), os.path.join(self._folder, f"{self.engine}.log"))
         deadline = time.monotonic() + START_LIMIT_S
         while not self._accepts():
             if self._process.poll() is not None or time.monotonic() > deadline:

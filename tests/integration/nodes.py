@@ -3,11 +3,12 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 
 from tools import ROOT
+
+from . import processes
 
 EXIT_LIMIT_S = 10  # a clean leave has deadlines of its own that are shorter
 USER = "planted-user"
@@ -62,8 +63,7 @@ class Node:
         with open(self._file, "w") as file:
             json.dump(self.config, file)
         command = [sys.executable, "-m", "tools", "run", "--config", self._file, "--state", self.state, *self._options]
-        with open(self._log, "ab") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        self._process = processes.start(command, self._log, cwd=ROOT)
         return self
 
     def topic(self, name):

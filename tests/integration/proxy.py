@@ -292,7 +292,7 @@ class Link:
         self._serial = serial
         self._ends = ends
         self._queues = {direction: asyncio.Queue(HELD_FRAMES) for direction in BOTH}
-        self._lost = dict.fromkeys(BOTH, False)  # what a delay still held when its sender's connection ended
+        self._lost = dict.fromkeys(BOTH, False)  # whether what comes now, or is still held, goes nowhere
 
     async def run(self):
         """Carry bytes until both directions have ended or the link is reset."""
@@ -312,7 +312,8 @@ class Link:
             writer.transport.abort()
 
     def half_close(self, direction):
-        """FIN in `direction` only."""
+        """FIN in `direction` only; what comes for it afterwards is lost."""
+        self._lost[direction] = True
         writer = self._ends[direction][1]
         if writer.can_write_eof() and not writer.is_closing():
             try:

@@ -4,17 +4,21 @@ import asyncio
 import threading
 
 CALL_LIMIT_S = 10
+TRICKLE_S = 0.2
 CONNACK = b"\x20\x02\x00\x00"
+SUBACK = b"\x90\x03\x00\x01\x01"
 PORTAL = (b"HTTP/1.1 302 Found\r\nLocation: http://portal.invalid/login\r\nContent-Type: text/html\r\n"
           b"Content-Length: 26\r\nConnection: close\r\n\r\n<html><body>Log in</body>\n")
 
 
 class Server:
-    """Reads one packet, sends each of `answers` at once, then hangs up, or says nothing more when `stays`."""
+    """Reads one packet, sends each of `answers`, then hangs up; or says nothing more when it `stays`; or goes on with
+    `trickle`, again and again, TRICKLE_S apart, for as long as the node bears it."""
 
-    def __init__(self, *answers, stays=False):
+    def __init__(self, *answers, stays=False, trickle=b""):
         self._answers = answers
         self._stays = stays
+        self._trickle = trickle
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._served = set()
@@ -53,6 +57,10 @@ class Server:
                 await writer.drain()
             while self._stays and await reader.read(4096):
                 pass
+            while self._trickle:
+                writer.write(self._trickle)
+                await writer.drain()
+                await asyncio.sleep(TRICKLE_S)
         except OSError:
             pass  # the node hung up first, as it should
         finally:
@@ -72,6 +80,9 @@ HOSTILE = {
     "CONNACK without a body": (b"\x20\x00",),
     "PUBLISH without a body": (CONNACK + b"\x30\x00",),
     "PUBLISH of 256 MB": {"answers": (CONNACK + b"\x30\xff\xff\xff\x7f\x00\x01a",), "stays": True},
+    "PUBLISH that never ends": {
+        "answers": (CONNACK, SUBACK, b"\x30\xff\xff\xff\x7f\x00\x01a"), "trickle": b"x" * 80},
+    "short PUBLISH that never ends": {"answers": (CONNACK, SUBACK, b"\x30\xc0\x01\x00\x01a"), "trickle": b"x"},
     "PUBLISH with a topic that is too long": (CONNACK + b"\x30\x04\xff\xffab",),
     "PUBLISH with a topic that is no UTF-8": (CONNACK + b"\x30\x04\x00\x02\xff\xfe",),
     "PUBLISH with packet id 0": (CONNACK + b"\x32\x05\x00\x01a\x00\x00",),
@@ -89,6 +100,6 @@ HOSTILE = {
 def hostile(name):
     """The server of that name in HOSTILE."""
     recipe = HOSTILE[name]
-    if isinstance(recipe, dict):
-        return Server(*recipe.get("answers", ()), stays=recipe["stays"])
-    return Server(*recipe)
+    if isinstance(recipe, tuple):
+        return Server(*recipe)
+    return Server(*recipe.get("answers", ()), stays=recipe.get("stays", False), trickle=recipe.get("trickle", b""))

@@ -3,6 +3,8 @@
 import json
 import time
 
+import pytest
+
 from .audit import strict
 from .proxy import UP
 
@@ -125,6 +127,32 @@ def test_bad_documents_are_refused_with_a_reason(world):
         assert report["reason"], name
         assert report["revision"] == 1 and desk.stored() == before, name
     desk.still_reports()
+
+
+MEAN = {
+    "more RAM than there is": {"outbox": {"ram_readings": 4096}},
+    "sensor without its pin": {"sensors": {"door": {"driver": "digital"}}},
+    "driver that is no driver": {"sensors": {"door": {"driver": "__init__"}}},
+    "driver that does not exist": {"sensors": {"door": {"driver": "no-such-driver"}}},
+    "bus without a chip": {"sensors": {"door": {"driver": "bme280", "address": 119}}},
+    "sixteen sensors": {"sensors": {f"s{number}": {"driver": "host"} for number in range(16)}},
+    "name of a module": {"sensors": {"door": {"driver": "os"}}},
+}
+
+
+@pytest.mark.parametrize("what", MEAN)
+def test_what_the_table_accepts_never_bricks_the_node(world, what):
+    """Applied or rejected: the node reports on, and does so again after a restart."""
+    desk = Desk(world)
+    since = desk.auditor.publish(desk.node.topic("config/set"), {"revision": 1, "patch": MEAN[what]})
+    report = desk.auditor.wait_json(desk.node.topic("config"), APPLY_S, since)
+    world.say(f"{what}: {report['state']} {report['reason']} {report['errors']}")
+    since = time.monotonic() + 1
+    desk.auditor.wait_message(desk.node.topic("telemetry/air"), START_LIMIT_S, since)
+    desk.node.terminate()
+    since = time.monotonic()
+    desk.node.start()
+    desk.auditor.wait_message(desk.node.topic("telemetry/air"), START_LIMIT_S, since)
 
 
 def test_a_document_of_4096_bytes_is_read(world):

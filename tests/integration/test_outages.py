@@ -44,6 +44,7 @@ def survive_kills(world, times, down_s, up_s):
         time.sleep(up_s)
     report = audit.wait_complete(auditor, node.id, BACK_LIMIT_S, time.monotonic())
     assert audit.stale_live(world.proxy.frames("PUBLISH", UP), limit_s=3) == []
+    assert audit.stale_diagnostics_s(world.proxy.frames("PUBLISH", UP)) <= 3
     assert report["dropped"] == {"overflow": 0} and report["reconnects"] >= times
     assert audit.longest_gap_s(auditor.messages, node.id) <= PAUSE_S
     ways = [how for how, _, _ in audit.readings(auditor.messages, node.id)]
