@@ -63,7 +63,6 @@ board.sda_pin int 0 48 null ?r
 HIDDEN = "***"
 _MAX_PROBLEMS = 32  # in one report: a document may have more mistakes than a board has memory for their list
 _NAMED = ("wifi", "sensors")  # sections whose keys are names of the user's choice
-
 _ALLOWED = {
     "int": "a whole number from %s to %s",
     "number": "a number from %s to %s",
@@ -152,8 +151,7 @@ def check(document):
 
 def is_secret(path):
     """Whether the value at this path must never be shown."""
-    line = row(path)
-    return bool(line) and "!" in line[5]
+    return "!" in (row(path) or "------")[5]
 
 
 def reconnects(old, new):
@@ -246,5 +244,6 @@ def _good(kind, low, high, value):
     if not isinstance(value, str) or not low <= _size(value) <= high or "\0" in value:
         return False
     if kind == "topic":
-        return not any(letter in '+#"\\' for letter in value) and value[0] not in "/$" and value[-1] != "/"
+        wrong = any(letter in '+#"\\\x7f' or letter < " " for letter in value)
+        return not wrong and value[0] not in "/$" and value[-1] != "/"
     return kind != "id" or _only(value, "_-") and value not in ("all", "group")

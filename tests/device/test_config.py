@@ -38,7 +38,8 @@ WRONG = {
     "id": (1, True, [], {}, "A", "a b", "a/b", "\u00e9", "all", "group", ".", "", "a\0"),
     "ids": ("a", {}, 1, True, ["A"], [""], ["all"], [1], [None], [["a"]], ["a", "b/c"], list("abcdefghi")),
     "hosts": ("a", {}, 1, True, [], [""], [1], [None], list("abcde"), ["a" * 65], ["a\0"]),
-    "topic": (1, True, [], {}, "", "a/#", "+/a", "/a", "a/", "$a", "a\0b"),
+    "topic": (1, True, [], {}, "", "a/#", "+/a", "/a", "a/", "$a", "a\0b", 'a"b', "a\\b", "a\nb", "\x1f",
+              "a\x7f"),
     "files": (1, True, {}, "", [], [""], [1], [None], ["a", "b", "c"], "a\0"),
     "text": (1, True, [], ["a"], {}, 1.5, "a\0b"),
 }
@@ -254,6 +255,9 @@ def test_only_keys_of_the_table_are_keys():
         equal(keys(put(LEAST, ["telemetry", key], 1)), ["telemetry." + key])
         equal(keys(put(LEAST, ["sensors", "air"], {"driver": "host", key: 1})), ["sensors.air." + key])
         equal(keys(put(LEAST, ["wifi", "home"], {"password": None, key: 1})), ["wifi.home." + key])
+    for value in (None, {}, [], 0, False):
+        equal(keys(put(LEAST, ["nonsense"], value)), ["nonsense"], value)
+        equal(keys(put(LEAST, ["mqtt", "nonsense"], value)), ["mqtt.nonsense"], value)
     equal(keys(put(LEAST, ["mqtt.tls", "ca"], "x")), ["mqtt.tls.ca"])
     equal(keys(put(LEAST, ["mqtt", "tls.ca"], "x")), ["mqtt.tls.ca"])
     equal(keys(put(LEAST, ["wifi.*", "password"], "correct horse")), ["wifi.*.password"])

@@ -179,6 +179,27 @@ def test_everything_else_is_followed_in_order():
     equal(desk.replies, [], "no command, no reply:")
 
 
+def test_of_documents_that_wait_the_newest_says_all():
+    desk = Desk()
+    for number in range(20):
+        desk.control.receive(0, "config", None, False, b"%d" % number)
+    desk.control.receive(0, "command", "do", False, b"x")
+    desk.control.receive(0, "config", None, False, b"last")
+    desk.control.turn(0)
+    equal(desk.followed, [("config", None, b"last")])
+    equal((desk.words, desk.control.dropped), (["x"], 0))
+
+
+def test_long_payloads_do_not_wait_in_memory():
+    desk = Desk()
+    desk.control.receive(0, "key", "node.name", False, b"x" * 1025)
+    desk.control.receive(0, "key", "node.name", False, b"x" * 1024)
+    desk.control.receive(0, "config", None, False, b"x" * 4096)
+    desk.control.receive(0, "announce", None, False, None)
+    desk.control.turn(0)
+    equal([payload and len(payload) for _, _, payload in desk.followed], [None, 1024, 4096, None])
+
+
 def test_identify_blinks_for_five_seconds_and_leaves_the_led_off():
     desk = Desk()
     desk.now = 70_000

@@ -337,6 +337,8 @@ def test_a_bare_value_is_refused_like_a_document():
                 "sensors.air", "mqtt.tls", "a" * 5000, "schema int", "wifi.*", "sensors.air.driver.x"):
         report = desk.refuses("", desk.key, key, b"1")
         assert len(json.dumps(report["errors"])) < 1000
+    for key in ("wifi.attic", "sensors.air", "telemetry"):
+        desk.refuses("no such key", desk.key, key, b"{}")
     for data in (b"[" * 7 + b"]" * 7, b"{" * 200):
         desk.refuses("nested deeper", desk.key, "node.groups", data)
     for data in (b"", b"often", b"0", b"86401", b"true", b"1.5", b"1e999", b"9" * 50, b"[5]", b'{"a": 5}', b"{}",

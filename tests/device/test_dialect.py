@@ -176,6 +176,8 @@ def test_what_comes_in_is_sorted():
         ("homeassistant/status", b"offline", None),
         ("homeassistant/status", None, None),
         (TOP + "config/set", b"", None),
+        (TOP + "status", b"online", None),
+        ("mote/other/config/set", b"{}", None),
     ):
         equal(words.route(topic, payload, False), route, topic)
 

@@ -98,8 +98,10 @@ def test_a_conversion_is_waited_for_and_does_not_shift_the_beat():
 def test_a_start_that_takes_long_is_waited_for_too():
     it, (slow,) = bench((10, 780))
     slow.takes_ms = 300
+    for it.now, reads in ((0, 0), (900, 0), (1_079, 0), (1_080, 1)):
+        it.sampler.turn(it.now)
+        equal(len(slow.reads), reads, it.now)
     it.until(20_000)
-    assert 1080 <= slow.reads[0] <= 1380, slow.reads
     equal(slow.starts, [0, 10_000, 20_000])
 
 
@@ -166,6 +168,15 @@ def test_a_bad_answer_is_counted_apart():
     driver.spoils, driver.fails = None, ValueError("low_mv is high_mv")
     it.until(25_000)
     equal((it.readings, it.sampler.rejected), ([], {"missing": 0, "bad": 3, "range": 0}))
+
+
+def test_a_driver_that_is_wrong_is_tried_again():
+    it, (driver, other) = bench((10, None), (10, 0))  # says no time
+    it.until(25_000)
+    driver.spoils, driver.wait_ms = TypeError("int(None)"), 0
+    it.until(35_000)
+    equal((it.sampler.rejected, len(driver.starts), len(driver.reads)), ({"missing": 0, "bad": 4, "range": 0}, 4, 1))
+    equal(len(it.times(1)), 4)
 
 
 def test_impossible_values_never_leave_and_are_counted():
