@@ -330,7 +330,7 @@ class Link:
         try:
             broken = await self._receive(direction)
             self._proxy.note_end(direction)
-            self._lost[direction] = self._proxy.faults[direction].delay_s > 0
+            self._lost[direction] = self._lost[direction] or self._proxy.faults[direction].delay_s > 0
             await self._queues[direction].put(None)
             await sender
             if broken:
