@@ -1,16 +1,7 @@
-"""Certificates for a TLS client: what is trusted, and a name for what went wrong. On both Pythons."""
+"""Certificates for a TLS client: what is trusted. On both Pythons."""
 
 import binascii
 import ssl
-
-_REASONS = (  # a word of mbedTLS or of OpenSSL -> ours
-    ("expired", "certificate expired"),
-    ("future", "certificate not yet valid"),
-    ("not yet", "certificate not yet valid"),
-    ("match", "wrong name"),
-    ("signed", "unknown CA"),
-    ("issuer", "unknown CA"),
-)
 
 
 def context(tls, read):
@@ -18,7 +9,7 @@ def context(tls, read):
 
     `ca` is a file name (PEM or DER), a base64 DER certificate, or a list of those; `cert` and `key`, when given,
     are file names. `read(name, label)` makes of those what this Python's ssl takes. Raises OSError with a text
-    for every mistake in them.
+    for every mistake in them, and when memory does not suffice.
     """
     if not tls.get("ca"):
         raise OSError("TLS needs mqtt.tls.ca")
@@ -33,6 +24,8 @@ def context(tls, read):
             result.load_cert_chain(read(tls["cert"], b"CERTIFICATE"), read(key, b"PRIVATE KEY"))
     except (OSError, ValueError) as error:
         raise OSError("mqtt.tls: %s" % error)
+    except MemoryError:
+        raise OSError("not enough memory for TLS")
     return result
 
 
@@ -60,12 +53,3 @@ def ders(source, label):
     if not found:
         raise ValueError("no %s in %s" % (label.decode(), source))
     return found
-
-
-def named(error):
-    """An OSError that says in two words why a handshake failed; else with the library's own text."""
-    text = str(error)
-    for word, reason in _REASONS:
-        if word in text:
-            return OSError(reason)
-    return OSError(text)

@@ -1,7 +1,7 @@
 """One TCP or TLS connection for MicroPython's asyncio: reader and writer in one.
 
 The functions with a `yield` are awaited like coroutines. Only OSError leaves them. With TLS the
-handshake happens in the first write, drain or read, and so does its failure.
+handshake happens in the first write, drain or read, and so does its failure, with its reason.
 """
 
 import asyncio
@@ -17,18 +17,23 @@ class Stream:
         self._sock = sock
         self._raw = raw
         self._unsent = []
+        self._heard = raw is sock  # with TLS, what goes wrong before the server's first byte is the handshake's
 
     def readinto(self, buf):
         """Wait for bytes; how many there were, 0 when the peer has closed."""
         while True:
             yield asyncio.core._io_queue.queue_read(self._sock)
-            count = _named(self._sock.readinto, buf)
+            try:
+                count = self._sock.readinto(buf)
+            except (OSError, ValueError) as error:
+                raise self._why(error)
             if count is not None:  # None: a TLS record that is not complete yet
+                self._heard = True
                 return count
 
     def write(self, buf):
         """Send what the socket takes now and copy the rest for `drain`."""
-        count = 0 if self._unsent else _named(self._sock.write, buf) or 0
+        count = 0 if self._unsent else self._sent(buf)
         if count < len(buf):
             self._unsent.append(bytes(memoryview(buf)[count:]))
 
@@ -38,7 +43,7 @@ class Stream:
         while self._unsent:
             yield asyncio.core._io_queue.queue_write(self._sock)
             part = self._unsent[0]  # never joined with the next: mbedTLS wants a retry with the same length
-            count = _named(self._sock.write, part) or 0
+            count = self._sent(part)
             if count < len(part):
                 self._unsent[0] = part[count:]
             else:
@@ -51,14 +56,15 @@ class Stream:
     def wait_closed(self):
         yield from asyncio.core.sleep_ms(0)
 
+    def _sent(self, buf):
+        try:
+            return self._sock.write(buf) or 0
+        except (OSError, ValueError) as error:
+            raise self._why(error)
 
-def _named(call, buf):
-    try:
-        return call(buf)
-    except ValueError as error:  # what MicroPython raises for a certificate
-        from certs import named
-
-        raise named(error)
+    def _why(self, error):
+        """The error, or the reason why TLS failed: then it is a ValueError or a number."""
+        return error if self._heard else _lent("tls_errors").named(error)
 
 
 def resolve(host, port):
@@ -73,11 +79,7 @@ async def connect(addresses, host, tls):
     """A Stream to the first of `addresses` that answers. Raises OSError; no deadline of its own."""
     wrap = None
     if tls is not None:
-        import certs
-
-        del sys.modules["certs"]  # forgotten at once: TLS needs the memory
-        host = certs.server_name(tls, host)
-        wrap = certs.context(tls, lambda path, label: certs.ders(path, label)[0]).wrap_socket
+        host, wrap = _trust(tls, host)
     error = OSError(errno.EHOSTUNREACH)
     for family, kind, protocol, _, address in addresses:
         raw = socket.socket(family, kind, protocol)
@@ -104,3 +106,17 @@ def _connected(sock, address):
     yield asyncio.core._io_queue.queue_write(sock)
     sock.send(b"")  # a refused connection shows here instead of at the first packet
     sock.setsockopt(6, 1, 1)  # TCP, NODELAY: a packet waits for no acknowledgement of the one before
+
+
+def _trust(tls, host):
+    """The server's name, and the function that puts TLS around a socket."""
+    certs = _lent("certs")
+    context = certs.context(tls, lambda path, label: certs.ders(path, label)[0])
+    return certs.server_name(tls, host), context.wrap_socket
+
+
+def _lent(name):
+    """A module that is forgotten at once: TLS needs the memory."""
+    module = __import__(name)
+    del sys.modules[name]
+    return module

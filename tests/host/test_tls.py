@@ -16,6 +16,7 @@ from tools import ROOT, micropython
 
 CLIENT = str(pathlib.Path(ROOT) / "tests" / "host" / "tls_client.py")
 PROCESS_TIMEOUT_S = 120
+REFUSED = ("OSError: TLS refused by the server", "OSError: the server ended the TLS handshake")
 CPYTHON = [sys.executable, CLIENT]
 
 
@@ -67,13 +68,14 @@ class Servers:
 
 
 def cases(servers, folder):
-    """name -> (host, port, tls, expected): the whole answer, or how it begins."""
+    """name -> (host, port, tls, expected): the whole answer, or how it begins (one of several ways)."""
     ours, other = Authority(folder, "ours"), Authority(folder, "other")
     pem, inline = {"ca": ours.pem}, base64.b64encode(pathlib.Path(ours.der).read_bytes()).decode()
     good = servers.start(ours.issue("good", ["localhost", "127.0.0.1"]))
     named = servers.start(ours.issue("named", ["node.example"]))
     strict = servers.start(ours.issue("strict", ["127.0.0.1"]), client_authority=ours.pem)
     client = dict(zip(("cert", "key"), ours.issue("client"), strict=True))
+    stranger = dict(zip(("cert", "key"), other.issue("stranger"), strict=True))
     both = [base64.b64encode(pathlib.Path(one.der).read_bytes()).decode() for one in (other, ours)]
 
     def bad(**options):
@@ -101,8 +103,9 @@ def cases(servers, folder):
         "ca is damaged": (here, good, {"ca": "MII" + "A" * 401}, "OSError: mqtt.tls: "),
         "ca is missing": (here, good, {"ca": "/no/such/file"}, "OSError: mqtt.tls: "),
         "no such client key": (here, good, {"ca": ours.pem, "cert": client["cert"]}, "OSError: mqtt.tls: "),
-        "no client certificate": (here, strict, pem, ""),
-        "no TLS at the other end": (here, servers.start(None), pem, "OSError: "),
+        "no client certificate": (here, strict, pem, REFUSED),
+        "unknown client certificate": (here, strict, {"ca": ours.pem, **stranger}, REFUSED),
+        "no TLS at the other end": (here, servers.start(None), pem, "OSError: the server ended the TLS handshake"),
     }
 
 
@@ -143,5 +146,5 @@ def test_only_the_right_certificate_connects(interpreter, tmp_path):
 
 
 def right(answer, expected):
-    """Whether an answer is the expected success, or the expected failure (which "" leaves open)."""
+    """Whether an answer is the expected success, or the expected failure."""
     return answer == "ping" if expected == "ping" else answer.startswith(expected) and answer != "ping"

@@ -3,9 +3,11 @@
 import asyncio
 import os
 import socket
+import ssl
 import time
 
-from certs import context, named, server_name
+from certs import context, server_name
+from tls_errors import named
 
 _TICKS_PERIOD_MS = 1 << 30  # as on an ESP32, so that nothing here relies on ticks that never wrap
 
@@ -51,8 +53,10 @@ class World:
             options = {"ssl": context(tls, lambda path, label: path), "server_hostname": server_name(tls, host)}
         try:
             return Stream(*await asyncio.open_connection(host, port, **options))
-        except ValueError as error:  # certificates, and host names that cannot be encoded
-            raise named(error) from error
+        except (ValueError, ssl.SSLError, ConnectionResetError, ConnectionAbortedError) as error:
+            if tls is None and isinstance(error, OSError):
+                raise
+            raise named(error) from error  # also of a host name that cannot be encoded
 
 
 class Stream:
@@ -64,19 +68,31 @@ class Stream:
         # drain() means: all of it is with the kernel, or close to it under TLS, which at 0 would never resume.
         writer.transport.set_write_buffer_limits(high=1, low=0)
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # With TLS 1.3 the server judges our certificate after the handshake: what it then says is before its first byte.
+        self._heard = writer.get_extra_info("ssl_object") is None
 
     async def readinto(self, buf):
-        data = await self._reader.read(len(buf))
+        try:
+            data = await self._reader.read(len(buf))
+        except OSError as error:
+            raise self._why(error) from error
+        self._heard = True
         buf[: len(data)] = data
         return len(data)
 
     def write(self, buf):
         if self._writer.transport.is_closing():  # where asyncio itself would only log a warning
-            raise self._reader.exception() or ConnectionResetError("connection lost")
+            raise self._why(self._reader.exception() or ConnectionResetError("connection lost"))
         self._writer.write(bytes(buf))
 
     async def drain(self):
-        await self._writer.drain()
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            raise self._why(error) from error
+
+    def _why(self, error):
+        return error if self._heard else named(error)
 
     def close(self):
         """At once, as MicroPython does: a flush to a peer that is gone would never end."""
