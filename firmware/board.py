@@ -18,6 +18,8 @@ from store import Store
 
 _YEARS_30_S = 946684800  # from 1970 to 2000, where the clock of this port begins to count
 _FIRST_S = 1767225600  # 2026-01-01: before this code, so a clock that says less was never set
+_CLOCK = "clock"  # in the store: the last known time in seconds, negative while the clock shows a guess
+_DAY_S = 86_400
 _CAUSES = ("unknown", "power-on", "hard", "watchdog", "deep-sleep", "soft")  # by machine.reset_cause()
 # A name lookup without an answer blocks for 12 s, a handshake for seconds: a few in a row are no hang.
 _WATCHDOG_MS = 120_000
@@ -52,6 +54,7 @@ class Board:
         self.files = Store(_state_folder(root))
         self._epoch_s = 0 if time.gmtime(0)[0] == 1970 else _YEARS_30_S
         self.i2c_pins = None, None  # of bus 0, (SCL, SDA): None is the port's own choice
+        self._clock_s = int(self.files.load(_CLOCK) or 0)
         self._buses = {}
         self._addresses = {}
         self._wlan = None
@@ -59,12 +62,33 @@ class Board:
         random.seed(int.from_bytes(os.urandom(4), "little"))
 
     def time_s(self):
-        unix_s = int(time.time()) + self._epoch_s
-        return unix_s if unix_s >= _FIRST_S else None
+        """Unix seconds, None while nobody has told them."""
+        return self._shown_s() if self._clock_s >= 0 and self._shown_s() >= _FIRST_S else None
 
     async def sync_time(self, servers):
         """Set the clock by the first of `servers` that answers; it survives a reset. OSError: none did."""
-        now = time.gmtime(await _lent("sntp").ask(servers, socket, self.sleep_ms) - self._epoch_s)
+        now_s = await _lent("sntp").ask(servers, socket, self.sleep_ms)
+        self._show(now_s)
+        if self._clock_s < 0 or abs(now_s - self._clock_s) > _DAY_S:
+            self._keep(now_s)
+
+    def _guess_time(self):
+        """Let the clock show the latest time that is surely past: certificates are judged by it, readings have none."""
+        floor_s = max(_FIRST_S, abs(self._clock_s))
+        if self._clock_s >= 0:
+            self._keep(-floor_s)  # first, or a reset would make a truth of it
+        if self._shown_s() < floor_s:
+            self._show(floor_s)
+
+    def _keep(self, clock_s):
+        self.files.save(_CLOCK, str(clock_s).encode())
+        self._clock_s = clock_s
+
+    def _shown_s(self):
+        return int(time.time()) + self._epoch_s
+
+    def _show(self, unix_s):
+        now = time.gmtime(unix_s - self._epoch_s)
         machine.RTC().datetime(now[:3] + (now[6],) + now[3:6] + (0,))
 
     def i2c(self, bus):
@@ -115,6 +139,8 @@ class Board:
         """A Stream to host:port. Raises OSError; no deadline of its own."""
         if tls is not None:
             gc.collect()  # the last connection's certificates hold memory that this one needs
+            if self.time_s() is None:
+                self._guess_time()
         # Looked up once, since that blocks and a name server may be down; anew after a failure.
         addresses = self._addresses.pop((host, port), None) or stream.resolve(host, port)
         result = await stream.connect(addresses, host, tls)

@@ -82,7 +82,7 @@ class Link:
             try:
                 await self._session()
             except LINK_ERRORS as error:
-                self._board.log("link: %s while %s" % (_text(error), self.state))
+                self._board.log("link: %s while %s" % (self._reason(error), self.state))
             self._to("down")
             if not self._leave.is_set():
                 await together(self._pause(), self._leave.wait())
@@ -117,7 +117,7 @@ class Link:
         if not self._board.joined():
             await within(_JOIN_S, self._board.join(self._config["wifi"]))
         if mqtt["tls"] and self._board.time_s() is None:
-            await within(_CLOCK_S, self._board.sync_time(self._config["time"]["servers"]))
+            await self._ask_time()
         self._to("connecting")
         stream = await within(_CONNECT_S, self._board.open_stream(mqtt["host"], mqtt["port"], mqtt["tls"]))
         client = Client(stream, self._take, self._outbox.acknowledge, mqtt["keepalive_s"])
@@ -128,6 +128,18 @@ class Link:
             self._outbox.end(client.unacknowledged() + self._written)
             self._written = []
             await _close(stream)
+
+    async def _ask_time(self):
+        """Set the clock if a server answers; else certificates are judged by the board's guess."""
+        try:
+            await within(_CLOCK_S, self._board.sync_time(self._config["time"]["servers"]))
+        except LINK_ERRORS as error:
+            self._board.log("clock: %s" % _text(error))
+
+    def _reason(self, error):
+        """An error in words. By a guessed clock a good certificate may seem not yet valid, an expired one never good."""
+        text = _text(error)
+        return "clock not set" if text.endswith("not yet valid") and self._board.time_s() is None else text
 
     async def _serve(self, client, dialect):
         """Introduce the node, then send what is ready until asked to leave."""

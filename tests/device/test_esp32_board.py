@@ -8,6 +8,7 @@ from fakes.radio import AccessPoint
 from minitest import equal, near, raises
 
 NOW_S = 1795378692
+FLOOR_S = 1767225600  # the start of 2026, before this code
 
 
 async def test_is_what_it_says():
@@ -214,6 +215,92 @@ async def test_says_when_no_server_answers():
         assert device.clock.now_ms - began_ms < 6000
         equal(board.time_s(), None)
         equal(device.sockets, 0)
+
+
+def shown_s(device):
+    """What the chip's clock says, known or guessed: certificates are judged by it."""
+    return device.clock.time() + 946684800
+
+
+async def try_tls(device, board):
+    """An attempt at a TLS connection, which has no authority and fails, as anything after the clock may."""
+    with raises(OSError):
+        await board.open_stream("127.0.0.1", 1, {"ca": "/no/such/file"})
+
+
+async def test_tls_without_the_time_guesses_it_and_tells_nobody():
+    with esp32() as device:
+        board = device.board()
+        await try_tls(device, board)
+        near(shown_s(device), FLOOR_S, 2)
+        equal(board.time_s(), None)
+        device.clock.now_ms += 100_000
+        await try_tls(device, board)
+        near(shown_s(device), FLOOR_S + 100, 2)  # a guess goes on, it does not begin anew
+        equal(device.board().time_s(), None, "after a reset, in which the clock goes on:")
+        device.time_servers = {"ntp": time_server(NOW_S)}
+        await board.sync_time(["ntp"])
+        for board in (board, device.board()):
+            near(board.time_s(), NOW_S, 2)
+
+
+async def test_the_guess_is_the_last_time_known():
+    with esp32() as device:
+        device.time_servers = {"ntp": time_server(NOW_S)}
+        await device.board().sync_time(["ntp"])
+    for _ in range(2):  # the second time without a server in between
+        with esp32(device.root) as device:  # a new chip's clock on the old flash: the power was cut
+            board = device.board()
+            equal(board.time_s(), None)
+            await try_tls(device, board)
+            near(shown_s(device), NOW_S, 2)
+            equal(board.time_s(), None)
+
+
+async def test_a_time_that_is_known_is_left_alone():
+    with esp32() as device:
+        device.time_servers = {"ntp": time_server(NOW_S)}
+        board = device.board()
+        await board.sync_time(["ntp"])
+        device.clock.now_ms += 100_000
+        await try_tls(device, board)
+        near(board.time_s(), NOW_S + 100, 2)
+
+
+async def test_a_connection_without_tls_needs_no_time():
+    with esp32() as device:
+        board = device.board()
+        with raises(OSError):
+            await board.open_stream("127.0.0.1", 1, None)
+        assert shown_s(device) < FLOOR_S
+
+
+async def test_the_time_is_written_once_a_day():
+    with esp32() as device:
+        board = device.board()
+        saved = []
+        save = board.files.save
+
+        def count(name, data):
+            saved.append(name)
+            save(name, data)
+
+        board.files.save = count
+        for days, writes in ((0, 1), (0, 1), (0.9, 1), (1.1, 2), (1.2, 2)):
+            device.time_servers = {"ntp": time_server(NOW_S + int(days * 86400))}
+            await board.sync_time(["ntp"])
+            equal(len(saved), writes)
+
+
+async def test_a_liar_in_the_future_is_forgotten():
+    with esp32() as device:
+        board = device.board()
+        for told_s in (NOW_S + 200_000_000, NOW_S):
+            device.time_servers = {"ntp": time_server(told_s)}
+            await board.sync_time(["ntp"])
+    with esp32(device.root) as device:
+        await try_tls(device, device.board())
+        near(shown_s(device), NOW_S, 2)
 
 
 async def test_looks_a_broker_up_once_until_it_fails():

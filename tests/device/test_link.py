@@ -527,22 +527,34 @@ async def test_the_clock_is_set_at_every_session_and_daily():
         equal(rig.link.state, "online")
 
 
-async def test_tls_waits_for_the_clock():
+async def test_tls_asks_for_the_time_first_and_then_trusts_the_guess():
     tls = {"ca": "ca.der", "cert": None, "key": None, "server_name": None}
     async with Rig(tls=tls, port=8883) as rig:
         rig.board.unix_s = None
-        rig.board.sync_fails = OSError("no time server answers")
-        await rig.go(1_000)
-        equal((rig.board.opened, rig.link.state), ([], "down"))
-        rig.board.sync_fails = None
-        await rig.pass_ms(10_000)
-        equal(rig.board.opened[0][1:], ("broker.test", 8883, tls))
+        await rig.go()
+        equal((len(rig.board.syncs), rig.board.opened[0][1:]), (2, ("broker.test", 8883, tls)))
         equal(rig.link.state, "online")
         rig.check()
     async with Rig(tls=tls) as rig:
+        rig.board.unix_s = None
         rig.board.sync_fails = OSError("no time server answers")
-        await rig.go()
-        equal(rig.link.state, "online", "a clock that is known is enough:")
+        rig.board.open_fails = OSError("certificate not yet valid")
+        await rig.go(1_000)
+        assert "clock: no time server answers" in rig.board.said
+        assert "link: clock not set while connecting" in rig.board.said, rig.board.said
+        rig.board.open_fails = OSError("certificate expired")
+        await rig.pass_ms(30_000)
+        assert "link: certificate expired while connecting" in rig.board.said, "an earlier time would not help:"
+        rig.board.open_fails = None
+        await rig.pass_ms(60_000)
+        equal((rig.link.state, rig.board.time_s()), ("online", None))
+        rig.check()
+    async with Rig(tls=tls) as rig:
+        rig.board.sync_fails = OSError("no time server answers")
+        rig.board.open_fails = OSError("certificate not yet valid")
+        await rig.go(1_000)
+        assert "link: certificate not yet valid while connecting" in rig.board.said, "by a clock that is known:"
+        equal(rig.board.syncs, [])
 
 
 async def test_the_promise_to_move_holds():
