@@ -54,7 +54,7 @@ def packets(data):
     found = []
     while len(data) > 1:
         size, at, factor = 0, 1, 1
-        while at < len(data):
+        while at < len(data) and at < 5:
             size += data[at] % 128 * factor
             factor *= 128
             at += 1
