@@ -19,6 +19,7 @@ wifi.* names 1 32 {} -
 wifi.*.password text 8 63 null ?!r
 mqtt.host text 1 253 null +r
 mqtt.port int 1 65535 1883 r
+mqtt.path path 1 128 null ?r
 mqtt.user text 1 128 null ?r
 mqtt.password text 0 256 null ?!r
 mqtt.base topic 1 64 "mote" r
@@ -71,6 +72,7 @@ _ALLOWED = {
     "ids": "a list of %s to %s names of a-z, 0-9, _ and -",
     "hosts": "a list of %s to %s host names",
     "topic": "a topic of %s to %s bytes without + # \" \\, and no / or $ at its ends",
+    "path": "the path of a WebSocket, %s to %s characters from / on, without spaces",
     "files": "a file name, or one or two base64 DER certificates, %s to %s characters each",
     "text": "a text of %s to %s bytes",
 }
@@ -129,8 +131,7 @@ def filled(result):
             continue
         at = result
         for part in parts[:-1]:
-            if not at.get(part):
-                at[part] = {}
+            at[part] = at.get(part) or {}
             at = at[part]
         if at.get(parts[-1]) is None:
             at[parts[-1]] = json.loads(default)
@@ -230,15 +231,13 @@ def _only(text, more):
 
 def _good(kind, low, high, value):
     """Whether a value that is not null is of this kind and within its bounds."""
-    if kind == "bool":
-        return isinstance(value, bool)
+    if kind == "bool" or isinstance(value, bool):
+        return kind == "bool" and isinstance(value, bool)
     if kind == "int" or kind == "number":
-        number = isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
-        return number and low <= value <= high
+        return isinstance(value, int if kind == "int" else (int, float)) and low <= value <= high
     if kind == "ids" or kind == "hosts":
-        kind = "id" if kind == "ids" else "text"
         fits = isinstance(value, list) and low <= len(value) <= high
-        return fits and all([_good(kind, 1, 64, item) for item in value])
+        return fits and all([_good("id" if kind == "ids" else "text", 1, 64, item) for item in value])
     if kind == "files" and isinstance(value, list):
         return 1 <= len(value) <= 2 and all([_good("text", low, high, item) for item in value])
     if not isinstance(value, str) or not low <= _size(value) <= high or "\0" in value:
@@ -246,4 +245,6 @@ def _good(kind, low, high, value):
     if kind == "topic":
         wrong = any(letter in '+#"\\\x7f' or letter < " " for letter in value)
         return not wrong and value[0] not in "/$" and value[-1] != "/"
+    if kind == "path":
+        return value[0] == "/" and all("!" <= letter <= "~" for letter in value)
     return kind != "id" or _only(value, "_-") and value not in ("all", "group")

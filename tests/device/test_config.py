@@ -17,8 +17,8 @@ DEFAULTS = {
     "node": {"id": None, "name": None, "area": None, "groups": []},
     "wifi": {},
     "mqtt": {
-        "host": "broker.test", "port": 1883, "user": None, "password": None, "base": "mote", "keepalive_s": 60,
-        "version": 4, "tls": None, "reconnect_window_s": 5, "reconnect_cap_s": 60,
+        "host": "broker.test", "port": 1883, "path": None, "user": None, "password": None, "base": "mote",
+        "keepalive_s": 60, "version": 4, "tls": None, "reconnect_window_s": 5, "reconnect_cap_s": 60,
     },
     "telemetry": {"interval_s": 60, "qos": 1, "diagnostics_s": 60},
     "sensors": {},
@@ -40,6 +40,7 @@ WRONG = {
     "hosts": ("a", {}, 1, True, [], [""], [1], [None], list("abcde"), ["a" * 65], ["a\0"]),
     "topic": (1, True, [], {}, "", "a/#", "+/a", "/a", "a/", "$a", "a\0b", 'a"b', "a\\b", "a\nb", "\x1f",
               "a\x7f"),
+    "path": (1, True, [], ["/"], {}, "", "mqtt", " /", "/a b", "/\r\n", "/\u00e9", "/\x7f", "/a\0", "/" * 129),
     "files": (1, True, {}, "", [], [""], [1], [None], ["a", "b", "c"], "a\0"),
     "text": (1, True, [], ["a"], {}, 1.5, "a\0b"),
 }
@@ -49,6 +50,7 @@ RIGHT = {
     "ids": ([], ["a"], ["garden", "b-2", "c_3"]),
     "hosts": (["a"], ["a.test", "2001:db8::1", "c", "d"]),
     "topic": ("a", "a/b", "a b", "\u00e9"),
+    "path": ("/", "/mqtt", "/" * 128, "/a/b-c_d.e?f=%20&g=~!"),
     "files": ("ca.pem", ["AAAA"], ["AAAA", "BBBB"]),
 }
 APPENDIX = """
