@@ -6,7 +6,7 @@ from backoff import delay_ms
 from mqtt import LINK_ERRORS, Client
 from together import together, within
 
-_CONNECT_S = 15  # name, TCP, TLS on a slow chip; CONNACK has its own deadline in the client
+_CONNECT_S = 15  # name, TCP, TLS on a slow chip, WebSocket; CONNACK has its own deadline in the client
 _CLOSE_S = 3  # a TLS goodbye to a dead peer must not hold up the next attempt
 _GOODBYE_S = 5  # for the last words before a clean leave
 _JOIN_S = 30  # above the board's own deadline for joining, which names its reason
@@ -119,7 +119,7 @@ class Link:
         if mqtt["tls"] and self._board.time_s() is None:
             await self._ask_time()
         self._to("connecting")
-        stream = await within(_CONNECT_S, self._board.open_stream(mqtt["host"], mqtt["port"], mqtt["tls"]))
+        stream = await within(_CONNECT_S, _open(self._board, mqtt))
         client = Client(stream, self._take, self._outbox.acknowledge, mqtt["keepalive_s"])
         dialect = self._dialect
         try:
@@ -212,6 +212,20 @@ async def _send(client, topic, payload, retain, qos):
 async def _goodbye(client, topic, payload, retain, qos):
     await client.publish(topic, payload, retain, qos)
     await client.disconnect()
+
+
+async def _open(board, mqtt):
+    """The stream to the broker, in a WebSocket when there is a path to one."""
+    stream = await board.open_stream(mqtt["host"], mqtt["port"], mqtt["tls"])
+    if mqtt["path"] is None:
+        return stream
+    try:
+        from mqtt_ws import upgrade
+
+        return await upgrade(stream, "%s:%d" % (mqtt["host"], mqtt["port"]), mqtt["path"])
+    except BaseException:  # cancelled, too: nobody else has the stream yet
+        await _close(stream)
+        raise
 
 
 async def _close(stream):

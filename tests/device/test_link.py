@@ -12,7 +12,7 @@ CONFIG = {
     "node": {"id": None, "name": None, "area": None, "groups": []},
     "wifi": {"home": {"password": "correct horse"}},
     "mqtt": {"host": "broker.test", "port": 1883, "user": "u", "password": "p", "base": "mote", "keepalive_s": 60,
-             "tls": None, "reconnect_window_s": 5, "reconnect_cap_s": 60},
+             "path": None, "tls": None, "reconnect_window_s": 5, "reconnect_cap_s": 60},
     "telemetry": {"interval_s": 60, "qos": 1},
     "homeassistant": {"discovery": False, "prefix": "homeassistant", "controls": True},
     "time": {"servers": ["time.test"]},
@@ -223,6 +223,21 @@ async def test_readings_that_the_network_did_not_take_at_qos_0_become_backlog():
         rig.check()
 
 
+async def test_no_batch_is_lost_while_the_window_is_full():
+    async with Rig() as rig:
+        rig.build(qos=0)
+        rig.add(*range(64))
+        rig.broker.acknowledges = False
+        await rig.go(6_000)
+        equal(backlog(rig.line), list(range(1, 49)), "two places of the window are taken by the birth:")
+        rig.check()
+        rig.broker.acknowledges = True
+        rig.line.acknowledge()
+        await rig.pass_ms(3_000)
+        equal(backlog(rig.line), list(range(1, 65)))
+        equal((rig.outbox.queued, rig.outbox.acknowledged), (0, 64))
+
+
 async def breaks_in_write(qos, number):
     """The socket dies in the `number`-th write after fifteen readings came: none may be lost."""
     async with Rig() as rig:
@@ -316,6 +331,7 @@ async def test_reconnecting_takes_the_new_settings():
         equal((hello["id"], hello["keepalive_s"], hello["user"], hello["password"]), ("n-2", 7, None, None))
         equal(hello["will"][0], "mote/n-2/status")
         equal((rig.link.state, rig.link.sessions), ("online", 2))
+        assert not [line for line in rig.board.said if "next attempt" in line], "this was no failure"
         rig.check()
 
 
@@ -427,6 +443,15 @@ async def test_a_session_that_lasted_resets_the_backoff():
             equal(rig.link.state, "online")
 
 
+async def test_attempts_after_a_session_that_lasted_back_off_too():
+    async with Rig() as rig:
+        await rig.go(5 * MINUTE_MS)
+        rig.board.open_fails = OSError(111)
+        rig.line.hang_up()
+        await rig.pass_ms(30_000)
+        equal(rig.attempts_ms()[1:3], [5_000, 10_000])
+
+
 async def test_an_attempt_that_takes_long_is_no_session_that_lasted():
     async with Rig(reconnect_window_s=1, reconnect_cap_s=10) as rig:
         rig.board.hangs = True
@@ -447,6 +472,7 @@ async def test_every_step_of_an_attempt_has_a_deadline():
             assert rig.link.promise_ms > rig.board.now_ms, what
             await rig.pass_ms(200)
             equal(rig.link.state, "down", what)
+            assert [line for line in rig.board.said if line.startswith("link: no answer in time while ")], what
             rig.board.hangs = False
             rig.broker.code = 0
             rig.broker.grants = True
@@ -527,6 +553,27 @@ async def test_the_clock_is_set_at_every_session_and_daily():
         equal(rig.link.state, "online")
 
 
+async def test_without_tls_the_clock_holds_up_nothing():
+    async with Rig() as rig:
+        rig.board.unix_s = None
+        rig.board.sync_fails = OSError("no time server answers")
+        await rig.go()
+        equal((rig.link.state, len(rig.board.syncs)), ("online", 1))
+        rig.add(1)
+        rig.board.unix_s = 1_800_000_000
+        await rig.pass_ms(0)
+        equal(rig.line.on(TOP + "telemetry/tank")[0].json()["ts"], None, "live it stays unknown:")
+        rig.board.unix_s = None
+        rig.board.open_fails = OSError(111)
+        rig.line.hang_up()
+        await rig.pass_ms(7_000)
+        rig.add(2)
+        rig.board.unix_s = 1_800_000_000
+        rig.board.open_fails = None
+        await rig.pass_ms(MINUTE_MS)
+        equal([reading["ts"] for reading in rig.line.on(TOP + "backlog")[0].json()], [1_800_000_007])
+
+
 async def test_tls_asks_for_the_time_first_and_then_trusts_the_guess():
     tls = {"ca": "ca.der", "cert": None, "key": None, "server_name": None}
     async with Rig(tls=tls, port=8883) as rig:
@@ -563,7 +610,7 @@ async def test_the_promise_to_move_holds():
         await rig.go()
         for _ in range(600):
             await rig.pass_ms(500)
-            assert rig.link.promise_ms is None or rig.link.promise_ms > rig.board.now_ms
+            assert rig.link.promise_ms is None or rig.link.promise_ms > rig.board.now_ms + 10_000
         rig.board.open_fails = None
         await rig.pass_ms(MINUTE_MS)
         equal((rig.link.state, rig.link.promise_ms), ("online", None))
