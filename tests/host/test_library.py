@@ -1,0 +1,58 @@
+"""lib/mqtt for others: what docs/mqtt.md says runs as it stands, and mip installs it on the real interpreter."""
+
+import functools
+import http.server
+import json
+import pathlib
+import re
+import subprocess
+import threading
+
+import pytest
+
+from tools import ROOT, brokers, micropython
+
+LIB = pathlib.Path(ROOT, "lib")
+TEXT = pathlib.Path(ROOT, "docs", "mqtt.md").read_text()
+LISTED = [name for name, _ in json.loads((LIB / "package.json").read_text())["urls"]]
+
+needs_micropython = pytest.mark.skipif(not micropython.available(), reason="no MicroPython for this machine")
+
+
+def run(folder, code):
+    """What MicroPython prints that has nothing of ours but what is in `folder`."""
+    done = subprocess.run(
+        micropython.command("-c", code), env=micropython.environment(str(folder)), cwd=folder, capture_output=True,
+        text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def site():
+    """The address of a web server that has lib/."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=LIB)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@needs_micropython
+def test_the_example_publishes_from_what_mip_installed(site, tmp_path):
+    run(tmp_path, f"import mip; mip.install('{site}/package.json', target='.')")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(LISTED)
+    example = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL).group(1)
+    (tmp_path / "example.py").write_text(example)
+    with brokers.Broker(brokers.choose()) as broker:
+        code = (f"import asyncio, example; asyncio.run(example.main('127.0.0.1', {broker.port})); "
+                "print('acknowledged')")
+        assert run(tmp_path, code).strip() == "acknowledged"
+
+
+def test_the_package_has_all_that_its_files_import():
+    ours = {path.stem for path in LIB.glob("*.py")}
+    needed = set()
+    for name in LISTED:
+        needed |= set(re.findall(r"^\s*(?:from|import) (\w+)", (LIB / name).read_text(), re.MULTILINE)) & ours
+    assert {f"{name}.py" for name in needed} <= set(LISTED)
