@@ -1,7 +1,6 @@
 """Only the right certificate connects, on both Pythons, and what is wrong with another is named."""
 
 import asyncio
-import base64
 import json
 import pathlib
 import ssl
@@ -70,13 +69,12 @@ class Servers:
 def cases(servers, folder):
     """name -> (host, port, tls, expected): the whole answer, or how it begins (one of several ways)."""
     ours, other = Authority(folder, "ours"), Authority(folder, "other")
-    pem, inline = {"ca": ours.pem}, base64.b64encode(pathlib.Path(ours.der).read_bytes()).decode()
+    pem = {"ca": ours.pem}
     good = servers.start(ours.issue("good", ["localhost", "127.0.0.1"]))
     named = servers.start(ours.issue("named", ["node.example"]))
     strict = servers.start(ours.issue("strict", ["127.0.0.1"]), client_authority=ours.pem)
     client = dict(zip(("cert", "key"), ours.issue("client"), strict=True))
     stranger = dict(zip(("cert", "key"), other.issue("stranger"), strict=True))
-    both = [base64.b64encode(pathlib.Path(one.der).read_bytes()).decode() for one in (other, ours)]
 
     def bad(**options):
         return servers.start(ours.issue(str(options), ["127.0.0.1"], **options))
@@ -87,8 +85,8 @@ def cases(servers, folder):
         "good by name": ("localhost", good, pem, "ping"),
         "good by the name told": (here, named, {"ca": ours.pem, "server_name": "node.example"}, "ping"),
         "ca as a DER file": (here, good, {"ca": ours.der}, "ping"),
-        "ca in base64": (here, good, {"ca": inline}, "ping"),
-        "two cas": (here, good, {"ca": both}, "ping"),
+        "ca in base64": (here, good, {"ca": ours.inline()}, "ping"),
+        "two cas": (here, good, {"ca": [other.inline(), ours.inline()]}, "ping"),
         "client certificate": (here, strict, {"ca": ours.pem, **client}, "ping"),
         "client certificate in one file": (here, strict, {"ca": ours.pem, "cert": joined(folder, client)}, "ping"),
         "wrong name": (here, named, pem, "OSError: wrong name"),
@@ -148,3 +146,11 @@ def test_only_the_right_certificate_connects(interpreter, tmp_path):
 def right(answer, expected):
     """Whether an answer is the expected success, or the expected failure."""
     return answer == "ping" if expected == "ping" else answer.startswith(expected) and answer != "ping"
+
+
+@pytest.mark.parametrize("tls", [{}, {"ca": None}, {"ca": []}, {"ca": ["a", "b", "c"]}, {"ca": "", "verify": False}])
+def test_no_configuration_does_without_an_authority(mote, tmp_path, tls):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"schema": 1, "mqtt": {"host": "127.0.0.1", "port": 8883, "tls": tls}}))
+    status, _, said = mote("run", "--config", config, "--seconds", 1)
+    assert status == 2 and "mqtt.tls.ca" in said

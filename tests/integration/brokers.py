@@ -59,6 +59,7 @@ class Broker:
     def __init__(self, engine, folder):
         self.engine = engine
         self.port = free_port()
+        self.more = ""  # lines for Mosquitto's configuration, obeyed from the next start on
         self._folder = folder
         self._process = None
 
@@ -97,7 +98,7 @@ class Broker:
             return [sys.executable, "-c", program, str(self.port)]
         path = os.path.join(self._folder, f"mosquitto-{self.port}.conf")
         with open(path, "w") as file:
-            file.write(MOSQUITTO_CONFIG.format(port=self.port))
+            file.write(MOSQUITTO_CONFIG.format(port=self.port) + self.more)
         return [mosquitto_path(), "-c", path]
 
     def _accepts(self):

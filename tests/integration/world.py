@@ -21,8 +21,8 @@ class World:
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
-            self._folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mote-test-"))
-            self.broker = stack.enter_context(Broker(self.engine, self._folder))
+            self.folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mote-test-"))
+            self.broker = stack.enter_context(Broker(self.engine, self.folder))
             self.proxy = stack.enter_context(Proxy(self.broker.port))
             self.auditor = stack.enter_context(Auditor(self.broker.port))
             self._stack = stack.pop_all()
@@ -45,7 +45,7 @@ class World:
     def start_node(self, port, options=(), **sections):
         """Start a node on a port of the broker or the proxy, with these sections over nodes.configuration."""
         config = nodes.configuration(port, **sections)
-        node = nodes.Node(self._folder, config, self.interpreter, *options)
+        node = nodes.Node(self.folder, config, self.interpreter, *options)
         self._nodes.append(node)
         return node.start()
 
