@@ -1,5 +1,6 @@
 """A whole node over a broker in memory: its birth, its readings, what it obeys, and what it tells of itself."""
 
+import asyncio
 import json
 import sys
 
@@ -398,6 +399,8 @@ async def test_diagnostics_add_up():
         equal((found["rssi"], found["heap_free"], found["heap_low"]), (-60, 60_000, 40_000))
         equal((found["idf_free"], found["idf_largest"], found["reconnects"]), (None, None, 1))
         equal((found["queued"], found["dropped"]), (0, {"overflow": 0}))
+        uptimes = [message.json()["uptime_s"] for message in rig.line.on(TOP + "diagnostics")]
+        assert uptimes[0] > 600, "what was said offline would only have grown old"
         assert abs(found["uptime_s"] - 783) <= 60, found
         assert found["rejected"]["missing"] > 100 and found["rejected"]["bad"] == 0
         assert 0 < found["produced"] - found["uptime_s"] // 10 <= 3, "one each 10 s, and one for each connection"
@@ -446,9 +449,27 @@ async def test_the_watchdog_is_fed_online_and_off():
         rig.board.open_fails = OSError(111)
         rig.line.hang_up()
         await rig.pass_ms(5 * MINUTE_MS)
-        fed = rig.board.fed_ms
+        fed = rig.board.fed_ms + [rig.board.now_ms]
         for index in range(1, len(fed)):
-            assert fed[index] - fed[index - 1] <= 5_000
+            assert fed[index] - fed[index - 1] <= 5_000, fed[index]
+
+
+async def test_the_watchdog_is_not_fed_for_a_link_that_stands_still():
+    release = asyncio.Event()
+
+    async def stuck(host, port, tls):  # deaf to its deadline
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                pass  # that is the point
+
+    async with Rig() as rig:
+        rig.board.open_stream = stuck
+        await rig.go(5 * MINUTE_MS)
+        assert 80_000 <= rig.board.fed_ms[-1] <= 95_000, rig.board.fed_ms[-1]
+        assert rig.readings() == [] and not rig.ended
+        release.set()
 
 
 async def test_sensors_that_cannot_be_built_cost_only_themselves():
