@@ -147,6 +147,11 @@ def _change(board, table, settings, revision, patch):
     return effect
 
 
+def refuse(board, table, settings, reason):
+    """Report that a document was not obeyed."""
+    _refuse(board, table, settings, _stored(board)[1], ConfigError(reason))
+
+
 def _refuse(board, table, settings, patch, error):
     reason = error.args[0]
     board.log("config refused: %s" % reason)

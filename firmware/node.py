@@ -158,8 +158,9 @@ class Node:
             return self._report(None)
         try:
             effect = self._desired("obey", payload) if kind == "config" else self._desired("obey_key", name, payload)
-        except MemoryError:  # nothing was applied: what is applied was stored first
-            return self._board.log("config refused: not enough memory")
+        except MemoryError:  # nothing was applied: all that needs memory comes before it is stored
+            effect = payload = None
+            self._refuse("not enough memory")
         if effect:
             self._build()
         if effect == "live":
@@ -168,6 +169,12 @@ class Node:
             self._link.reconnect()
         else:
             self._link.post(self._dialect.report(self._settings.report))
+
+    def _refuse(self, reason):
+        try:
+            self._desired("refuse", reason)
+        except MemoryError:  # not even for that: the last report stands
+            self._board.log("config refused: " + reason)
 
     def _reply(self, fields):
         self._link.post(self._dialect.reply(fields))
