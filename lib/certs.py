@@ -9,7 +9,7 @@ def context(tls, read):
 
     `ca` is a file name (PEM or DER), a base64 DER certificate, or a list of those; `cert` and `key`, when given,
     are file names. `read(name, label)` makes of those what this Python's ssl takes. Raises OSError with a text
-    for every mistake in them, and when memory does not suffice.
+    for every mistake in them.
     """
     if not tls.get("ca"):
         raise OSError("TLS needs mqtt.tls.ca")
@@ -24,8 +24,6 @@ def context(tls, read):
             result.load_cert_chain(read(tls["cert"], b"CERTIFICATE"), read(key, b"PRIVATE KEY"))
     except (OSError, ValueError) as error:
         raise OSError("mqtt.tls: %s" % error)
-    except MemoryError:
-        raise OSError("not enough memory for TLS")
     return result
 
 

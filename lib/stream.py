@@ -9,6 +9,8 @@ import errno
 import socket
 import sys
 
+_NO_MEMORY = "not enough memory for TLS"
+
 
 class Stream:
     """Around a connected socket; `raw` is the same socket below TLS, which a failed handshake leaves open."""
@@ -64,7 +66,10 @@ class Stream:
 
     def _why(self, error):
         """The error, or the reason why TLS failed: then it is a ValueError or a number."""
-        return error if self._heard else _lent("tls_errors").named(error)
+        try:
+            return error if self._heard else _lent("tls_errors").named(error)
+        except MemoryError:
+            return OSError(_NO_MEMORY)
 
 
 def resolve(host, port):
@@ -79,13 +84,13 @@ async def connect(addresses, host, tls):
     """A Stream to the first of `addresses` that answers. Raises OSError; no deadline of its own."""
     wrap = None
     if tls is not None:
-        host, wrap = _trust(tls, host)
+        wrap = _trust(tls, host)
     error = OSError(errno.EHOSTUNREACH)
     for family, kind, protocol, _, address in addresses:
         raw = socket.socket(family, kind, protocol)
         try:
             await _connected(raw, address)
-            sock = wrap(raw, server_hostname=host, do_handshake_on_connect=False) if wrap else raw
+            sock = wrap(raw) if wrap else raw
             sock.setblocking(False)
             return Stream(sock, raw)
         except BaseException as failure:  # cancelled, too: the socket is ours until it is in a Stream
@@ -109,10 +114,23 @@ def _connected(sock, address):
 
 
 def _trust(tls, host):
-    """The server's name, and the function that puts TLS around a socket."""
-    certs = _lent("certs")
-    context = certs.context(tls, lambda path, label: certs.ders(path, label)[0])
-    return certs.server_name(tls, host), context.wrap_socket
+    """A function that puts TLS around a socket."""
+    try:
+        certs = _lent("certs")
+        context = certs.context(tls, lambda path, label: certs.ders(path, label)[0])
+        return _wrapper(context, certs.server_name(tls, host))
+    except MemoryError:
+        raise OSError(_NO_MEMORY)
+
+
+def _wrapper(context, name):
+    def wrap(raw):
+        try:
+            return context.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False)
+        except (OSError, MemoryError):  # nothing has been sent yet: no other reason is left
+            raise OSError(_NO_MEMORY)
+
+    return wrap
 
 
 def _lent(name):

@@ -35,7 +35,7 @@ class Swapped:
     def __exit__(self, *error):
         for name in self._before:
             if self._before[name] is None:
-                del _modules[name]
+                _modules.pop(name, None)  # who borrows a module forgets it at once
             else:
                 _modules[name] = self._before[name]
         return False
