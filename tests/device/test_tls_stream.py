@@ -3,6 +3,7 @@
 import sys
 
 import stream
+from boards import Server, echo
 from fakes import Module, Swapped
 from minitest import equal, raises
 
@@ -56,6 +57,22 @@ async def test_lack_of_memory_before_the_handshake():
             equal(str(caught.value), NO_MEMORY)
 
 
+async def test_the_first_word_of_the_server_ends_the_handshake():
+    if not MICROPYTHON:
+        return
+    async with Server(echo) as port:
+        wire = await stream.connect(stream.resolve("127.0.0.1", port), "127.0.0.1", None)
+        wire._heard = False  # as with TLS
+        wire.write(b"word")
+        await wire.drain()
+        await wire.readinto(bytearray(4))
+        wire.close()
+        wire._sock = Module(write=failing(OSError(104)))
+        with raises(OSError) as caught:
+            wire.write(b"word")
+        assert "TLS" not in str(caught.value)
+
+
 def trusting(error):
     """A `certs` whose context has no room for a connection."""
     context = Module(wrap_socket=failing(error))
@@ -64,7 +81,5 @@ def trusting(error):
 
 async def attempt():
     """A connection, whose TCP part succeeds."""
-    from boards import Server, echo
-
     async with Server(echo) as port:
         await stream.connect(stream.resolve("127.0.0.1", port), "127.0.0.1", TLS)

@@ -68,7 +68,7 @@ class Stream:
         # drain() means: all of it is with the kernel, or close to it under TLS, which at 0 would never resume.
         writer.transport.set_write_buffer_limits(high=1, low=0)
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # With TLS 1.3 the server judges our certificate after the handshake: what it then says is before its first byte.
+        # Under TLS 1.3 the server judges our certificate after the handshake, but before its first byte.
         self._heard = writer.get_extra_info("ssl_object") is None
 
     async def readinto(self, buf):
