@@ -167,7 +167,7 @@ class Node:
             self._report(None)
         elif effect:
             self._link.reconnect()
-        else:
+        elif self._settings.report:
             self._link.post(self._dialect.report(self._settings.report))
 
     def _refuse(self, reason):

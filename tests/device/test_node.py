@@ -539,6 +539,32 @@ async def test_code_that_is_only_lent_does_the_same():
         equal((report["state"], len(rig.broker.lines)), ("applied", 2))
 
 
+async def test_a_report_for_which_there_was_no_memory_clears_none():
+    class Starved:
+        """As firmware.desired, when memory ends after it let go of the last report."""
+
+        @staticmethod
+        def obey(board, table, settings, *arguments):
+            settings.report = ()
+            raise MemoryError
+
+        refuse = obey
+
+    short = []
+
+    def fetch(name):
+        return Starved if short and name == "firmware.desired" else load(name)
+
+    async with Rig(fetch=fetch) as rig:
+        await rig.go(3_000)
+        short.append(True)
+        sent = await rig.says("config/set", b'{"revision": 1, "patch": {}}')
+        equal([message.payload for message in sent if message.topic == TOP + "config"], [])
+        assert "config refused: not enough memory" in rig.board.said
+        short.clear()
+        equal((await rig.desire(1, {}))["state"], "applied")
+
+
 async def test_without_memory_for_a_document_the_node_lives_on():
     short = []
 
