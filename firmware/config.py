@@ -72,7 +72,7 @@ _ALLOWED = {
     "ids": "a list of %s to %s names of a-z, 0-9, _ and -",
     "hosts": "a list of %s to %s host names",
     "topic": "a topic of %s to %s bytes without + # \" \\, and no / or $ at its ends",
-    "path": "the path of a WebSocket, %s to %s characters from / on, without spaces",
+    "path": "the path of a WebSocket, / first, without spaces, %s to %s characters",
     "files": "a file name, or one or two base64 DER certificates, %s to %s characters each",
     "text": "a text of %s to %s bytes",
 }

@@ -41,7 +41,7 @@ async def _answer(stream, wanted):
             count = await stream.readinto(chunk)
             left -= count
             if not count or left < 0:
-                _refuse(b"no end of " + data)
+                _refuse(data + b"...")
             data += chunk[:count]
             continue
         if line is None and not data.startswith(b"HTTP/1.1 101"):

@@ -159,6 +159,12 @@ def test_every_key_takes_what_is_right_for_it():
             equal(wanted, [".".join(path)] if required else [], "%s = %r:" % (path, value))
 
 
+def test_a_path_begins_with_a_slash_and_fits_into_a_request():
+    allowed = "the path of a WebSocket, / first, without spaces, 1 to 128 characters or null"
+    for value in ("mqtt", "/a b", "/\r\nHost: other"):
+        equal(config.check(put(LEAST, ["mqtt", "path"], value)), [("mqtt.path", value, allowed)])
+
+
 def test_numbers_end_at_their_bounds():
     for path, kind, low, high, _, _ in rows():
         if kind in ("int", "number"):
