@@ -137,7 +137,7 @@ class Link:
             self._board.log("clock: %s" % _text(error))
 
     def _reason(self, error):
-        """An error in words. By a guessed clock a good certificate may seem not yet valid, an expired one never good."""
+        """An error in words. By a guessed clock a good certificate may seem not yet valid."""
         text = _text(error)
         return "clock not set" if text.endswith("not yet valid") and self._board.time_s() is None else text
 

@@ -240,8 +240,8 @@ async def test_tls_without_the_time_guesses_it_and_tells_nobody():
         equal(device.board().time_s(), None, "after a reset, in which the clock goes on:")
         device.time_servers = {"ntp": time_server(NOW_S)}
         await board.sync_time(["ntp"])
-        for board in (board, device.board()):
-            near(board.time_s(), NOW_S, 2)
+        for known in (board, device.board()):
+            near(known.time_s(), NOW_S, 2)
 
 
 async def test_the_guess_is_the_last_time_known():
