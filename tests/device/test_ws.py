@@ -33,13 +33,13 @@ MIXED_DATA = b"HelloHelloa" + bytes(range(130)) + b"longest"
 class Stream(Base):
     """With a way to close, which the WebSocket hands through."""
 
-    closed = False
+    closed = waited = False
 
     def close(self):
         self.closed = True
 
     async def wait_closed(self):
-        await asyncio.sleep(0)
+        self.waited = True
 
 
 class Nonces:
@@ -261,7 +261,11 @@ async def test_a_ping_is_answered_with_its_own_words():
         equal(await ws.readinto(buf), 1)
     equal(stream.writes[0], PONG)
     equal(frames(b"".join(stream.writes[1:])), [(0x8A, b"q" * 125)])
-    assert stream.drains, "the answer may still be in the stream"
+    drains = stream.drains
+    assert drains, "the answer may still be in the stream"
+    stream.say(b"\x82\x01y")
+    equal(await ws.readinto(buf), 1)
+    equal(stream.drains, drains, "drained though nothing was answered:")
 
 
 async def test_pings_that_nobody_reads_the_answers_of_are_not_piled_up():
@@ -363,7 +367,7 @@ async def test_closing_closes_the_stream_itself():
     ws, stream = socket()
     ws.close()
     await ws.wait_closed()
-    assert stream.closed
+    assert stream.closed and stream.waited
 
 
 async def link_to(*said):
