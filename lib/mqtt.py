@@ -10,6 +10,7 @@ import asyncio
 import mqtt_codec as codec
 from mqtt_codec import MQTTError
 from mqtt_reader import Reader
+from mqtt_window import Window
 from together import together, within
 
 LINK_ERRORS = (OSError, EOFError, asyncio.TimeoutError)
@@ -33,11 +34,9 @@ class Client:
         self._answer_s = answer_s  # a later answer will not come: a GSM round trip under load is 3 s
         self._out = bytearray(512)
         self._used = self._unsent = self._pinged = 0  # bytes in _out, written since the last drain; ticks since PINGREQ
-        self._next_id = 1
-        self._tokens = [None] * _WINDOW  # packet n waits in slot n % _WINDOW: acknowledgements come in order (4.6)
-        self._ids, self._ages = [0] * _WINDOW, [0] * _WINDOW  # ages are ticks waited
+        self._window = Window(_WINDOW)
+        self._answers = {}  # kind << 16 | packet id of what was asked: the answer's body, None before it has come
         self._changed = asyncio.Event()  # whatever somebody waits for: a slot, the line, an answer, the end
-        self._asked = self._answered = None
         self._sent = self._draining = self._over = False  # sent since the last tick; a task is in drain; over for good
 
     async def run(self):
@@ -51,20 +50,29 @@ class Client:
     async def connect(self, client_id, user=None, password=None, will=None, clean=True):
         """CONNECT (3.1) while `run` runs; `will` is (topic, payload, retain, qos). Returns whether there was a session;
         raises MQTTError with the return code of table 3.1 as second argument when the broker refuses."""
-        answer = await self._ask(codec.connect(client_id, self._keepalive_s, user, password, will, clean))
+        self.begin(client_id, user, password, will, clean)
+        return (await self.begun())[0]
+
+    def begin(self, client_id, user=None, password=None, will=None, clean=True, filters=()):
+        """As `connect`, and SUBSCRIBE to `filters`, but only put: publishes may follow, and all leaves at once, without
+        waiting for CONNACK (3.1.4). `begun` tells what became of it; refused, all is in `unacknowledged`."""
+        self._connect = self._ask(codec.connect(client_id, self._keepalive_s, user, password, will, clean), 0)
+        self._subscribe = self._ask_for(codec.subscribe, filters) if filters else None
+
+    async def begun(self):
+        """Send, and wait for the answers to `begin`: (whether there was a session, granted QoS of each filter)."""
+        answer = await self._answer(self._connect)
         if answer[1] or len(answer) != 2:
             raise MQTTError("refused", answer[1])
-        return bool(answer[0])
+        return bool(answer[0]), (await self._answer(self._subscribe))[2:] if self._subscribe else b""
 
     async def subscribe(self, filters):
         """SUBSCRIBE to a sequence of (filter, QoS) (3.8); the granted QoS of each as bytes, 128 where refused."""
-        number = self._take_id()
-        return (await self._ask(codec.subscribe(number, filters), number))[2:]
+        return (await self._answer(self._ask_for(codec.subscribe, filters)))[2:]
 
     async def unsubscribe(self, filters):
         """UNSUBSCRIBE from a sequence of filters and wait for the answer (3.10)."""
-        number = self._take_id()
-        await self._ask(codec.unsubscribe(number, filters), number)
+        await self._answer(self._ask_for(codec.unsubscribe, filters))
 
     def put(self, topic, payload, retain=False, qos=0, token=True):
         """Queue one publish without waiting; False when there is no room now (see `room`). `flush` sends it.
@@ -89,10 +97,10 @@ class Client:
     async def publish(self, topic, payload, retain=False, qos=0):
         """Publish, and return when it is done: at QoS 1 acknowledged, at QoS 0 handed to the network."""
         await self.room(qos)
-        number = self._next_id
+        number = self._window.next_id
         self.put(topic, payload, retain, qos)
         await self.drain()
-        while qos and self._flies(number):
+        while qos and self._window.waits(number):
             await self._change()
 
     async def room(self, qos=1):
@@ -124,8 +132,7 @@ class Client:
 
     def unacknowledged(self):
         """Tokens of the QoS 1 publishes that were not acknowledged, in the order in which they were put."""
-        order = sorted([((self._ids[slot] - self._next_id) % 65_535, slot) for slot in range(_WINDOW)])
-        return [self._tokens[slot] for _, slot in order if self._tokens[slot] is not None]
+        return self._window.tokens()
 
     async def disconnect(self):
         """DISCONNECT (3.14), after which the broker sends no will. Closing the stream is the caller's part."""
@@ -140,25 +147,14 @@ class Client:
         await self._changed.wait()
 
     def _may_put(self, qos):
-        return self._unsent <= _UNSENT_BYTES and (not qos or self._tokens[self._next_id % _WINDOW] is None)
-
-    def _flies(self, number):
-        return self._tokens[number % _WINDOW] is not None and self._ids[number % _WINDOW] == number
-
-    def _take_id(self):
-        number = self._next_id
-        self._next_id = number % 65_535 + 1  # 2.3.1: never zero
-        return number
+        return self._unsent <= _UNSENT_BYTES and not (qos and self._window.full())
 
     def _head(self, topic, size, retain, qos, token):
         """Begin a PUBLISH; at QoS 1 its token takes the slot of its packet id."""
         topic = codec.encoded(topic)
         if len(topic) > 400 or qos > 1:
             raise ValueError("topic too long, or QoS 2")
-        number = self._take_id() if qos else 0
-        if qos:
-            self._tokens[number % _WINDOW] = token
-            self._ids[number % _WINDOW] = number
+        number = self._window.begin(token) if qos else 0
         if self._used + len(topic) + 9 > len(self._out):
             self.flush()
         self._used = codec.publish_header(self._out, self._used, topic, size, retain, qos, number)
@@ -174,17 +170,28 @@ class Client:
             self._used += count
             at += count
 
-    async def _ask(self, packet, number=0):
-        """Send a packet and wait for its answer's body. One question at a time."""
-        self._asked = packet[0] + 16 & 0xF0, number  # the answer's; a late one to another question is none
-        await within(self._answer_s, self._exchange(packet))
-        return self._answered
+    def _ask_for(self, packet, filters):
+        number = self._window.take_id()
+        return self._ask(packet(number, filters), number)
 
-    async def _exchange(self, packet):
-        self._answered = None
+    def _ask(self, packet, number):
+        """Put a packet that will be answered; returns the key of its answer."""
+        key = (packet[0] + 16 & 0xF0) << 16 | number
+        self._answers[key] = None
         self._append(packet)
+        return key
+
+    async def _answer(self, key):
+        """Wait for an answer's body. Raises asyncio.TimeoutError when it does not come in time."""
+        try:
+            await within(self._answer_s, self._answered(key))
+        finally:
+            body = self._answers.pop(key)
+        return body
+
+    async def _answered(self, key):
         await self.drain()  # with TLS the handshake is in here
-        while self._answered is None:
+        while self._answers[key] is None:
             await self._change()
 
     def _handle(self, buffer, at, start, end, true_end):
@@ -205,31 +212,25 @@ class Client:
         elif kind == codec.PINGRESP:
             self._pinged = 0
         elif kind in (codec.CONNACK, codec.SUBACK, codec.UNSUBACK) and end - start > 1:
-            if (kind, kind != codec.CONNACK and codec.packet_id(buffer, start, end)) == self._asked:
-                self._answered = bytes(buffer[start:end])
+            key = kind << 16 | (0 if kind == codec.CONNACK else codec.packet_id(buffer, start, end))
+            if key in self._answers:  # a late one to a question that was given up is none
+                self._answers[key] = bytes(buffer[start:end])
                 self._changed.set()
         else:
             raise MQTTError("unexpected packet", first)
 
     def _acknowledge(self, number):
         """Free the slot of packet `number`; an acknowledgement that nobody waits for is ignored (4.4)."""
-        if not self._flies(number):
-            return
-        slot = number % _WINDOW
-        token, self._tokens[slot] = self._tokens[slot], None
-        self._ages[slot] = 0
-        self._changed.set()
-        if token is not True and self._on_acknowledged:
-            self._on_acknowledged(token)
+        if self._window.waits(number):
+            token = self._window.end(number)
+            self._changed.set()
+            if token is not True and self._on_acknowledged:
+                self._on_acknowledged(token)
 
     async def _watch(self):
-        """Once a tick: has anything been waited for too long, is it time to ping (3.1.2.10)?
-
-        Counting ticks needs no clock, and a process that was stopped for an hour gives its broker a fresh chance.
-        """
+        """Once a tick (which needs no clock): has anything been waited for too long, is it time to ping (3.1.2.10)?"""
         reader, unheard_s, unsent_s = self._reader, 0, 0
         tick_s = min(_TICK_S, self._keepalive_s / 4 or _TICK_S)
-        patience = self._answer_s / tick_s
         while True:
             await asyncio.sleep(tick_s)
             unheard_s = 0 if reader.heard else unheard_s + tick_s
@@ -239,10 +240,9 @@ class Client:
             if waited:  # all answers are behind the rest of this packet
                 reader.partial += 1
             else:
-                self._ages = [age + (token is not None) for age, token in zip(self._ages, self._tokens)]
-                waited = max(self._pinged, max(self._ages))
+                waited = max(self._pinged, self._window.age())
                 self._pinged += self._pinged > 0
-            if waited > patience:
+            if waited > self._answer_s / tick_s:
                 raise MQTTError("no answer")
             if 0 < self._keepalive_s / 2 <= max(unheard_s, unsent_s) and not self._pinged:
                 self._append(codec.PINGREQ)
