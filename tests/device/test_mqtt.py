@@ -102,6 +102,28 @@ async def test_subscribe_returns_what_was_granted():
         equal(await task, b"\x01\x00\x80")
 
 
+async def test_every_question_waits_for_an_answer_of_its_own():
+    async with Session() as session:
+        for number in (1, 2, 3):
+            task = begin(session.client.subscribe((("a", 1),)))
+            await settle()
+            assert not task.done(), "the answer before counted again"
+            await session.says(packet(0x90, two(number), bytes((number,))))
+            equal(await task, bytes((number,)))
+
+
+async def test_a_question_waits_for_the_line():
+    async with Session() as session:
+        session.stream.hold()
+        task = begin(session.client.subscribe((("a", 1),)))
+        await settle()
+        session.stream.let_go()
+        await settle()
+        equal(session.stream.drains, 1, "with TLS it is the drain that begins:")
+        await session.says(SUBACK_1)
+        equal(await task, b"\x01")
+
+
 async def test_unsubscribe_waits_for_its_answer():
     async with Session() as session:
         task = begin(session.client.unsubscribe(("a/#", "b")))
@@ -165,6 +187,17 @@ async def test_publish_at_qos_0_returns_when_the_network_has_it():
         assert not task.done()
         session.stream.let_go()
         equal(await task, None)
+
+
+async def test_publish_at_qos_0_does_not_wait_for_the_acknowledgement_of_another():
+    async with Session() as session:
+        session.stream.hold()
+        task = begin(session.client.publish("t", "x"))
+        await settle()
+        assert session.client.put("t", "y", qos=1)
+        session.stream.let_go()
+        await settle()
+        assert task.done()
 
 
 async def test_publish_at_qos_1_returns_when_it_is_acknowledged():
@@ -237,6 +270,28 @@ async def test_a_topic_that_is_too_long_takes_nothing():
         assert session.client.put(b"x" * 400, "", token="t")
         session.client.flush()
         equal(session.stream.heard(), [(0x32, field("x" * 400) + two(1) + b"y" * 200), (0x30, field("x" * 400))])
+
+
+async def test_a_qos_that_is_not_there_takes_nothing():
+    async with Session() as session:
+        for qos in (2, 3):
+            with raises(ValueError):
+                session.client.put("t", "", qos=qos)
+        session.client.flush()
+        equal(session.stream.writes, [])
+        equal(session.client.unacknowledged(), [])
+
+
+async def test_a_header_never_reaches_beyond_the_buffer():
+    for filled in range(470, 520):
+        for qos in (0, 1):
+            async with Session() as session:
+                assert session.client.put("t", "x" * (filled - 6))
+                assert session.client.put("another topic", "y" * 200, qos=qos)
+                session.client.flush()
+                expected = publish("t", b"x" * (filled - 6)) + publish("another topic", b"y" * 200, qos, 1)
+                equal(b"".join(session.stream.writes), expected)
+                assert max([len(write) for write in session.stream.writes]) <= 512, "the buffer grew"
 
 
 async def test_a_burst_longer_than_the_buffer_arrives_in_order():
@@ -370,6 +425,22 @@ async def test_many_tasks_share_a_slow_line():
             session.stream.say(*[puback(body[3] << 8 | body[4]) for first, body in found if first == 0x32])
         equal(await results(tasks), [None] * 30)
         equal(len(found), 30)
+
+
+async def test_answers_count_while_another_task_waits_for_the_line():
+    async with Session() as session:
+        question = begin(session.client.subscribe((("a", 1),)))
+        tasks = [begin(session.client.publish("t", "%d" % number, qos=1)) for number in range(9)]
+        await settle()
+        session.stream.hold()
+        stuck = begin(session.client.drain())
+        await session.says(SUBACK_1, puback(2))
+        assert question.done(), "the answer was not taken"
+        equal([task.done() for task in tasks], [True] + [False] * 8)
+        equal(len(session.stream.heard()), 10, "what was sent:")
+        session.stream.let_go()
+        await session.says(*[puback(number) for number in range(3, 11)])
+        equal(await results(tasks + [stuck]), [None] * 10)
 
 
 async def test_a_broker_that_does_not_read_our_acknowledgements_is_not_read_either():
@@ -658,7 +729,8 @@ async def test_whoever_comes_later_learns_it_too():
         await session.ended()
         client = session.client
         for call in (client.publish("t", "", qos=1), client.publish("t", ""), client.room(), client.room(0),
-                     client.connect("me"), client.subscribe((("a", 1),)), client.unsubscribe(("a",))):
+                     client.connect("me"), client.subscribe((("a", 1),)), client.unsubscribe(("a",)),
+                     client.drain(), client.disconnect()):
             error = await asyncio.wait_for(begin(call), 2)
             assert isinstance(error, MQTTError), error
 
