@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from . import nodes
 from .audit import strict
 from .proxy import UP
 
@@ -153,6 +154,18 @@ def test_what_the_table_accepts_never_bricks_the_node(world, what):
     since = time.monotonic()
     desk.node.start()
     desk.auditor.wait_message(desk.node.topic("telemetry/air"), START_LIMIT_S, since)
+
+
+def test_a_document_at_the_edge_of_memory_is_answered(world):
+    """Much to look at, little heap: applied or refused, but never without a word, and the node goes on."""
+    node = world.start_node(world.broker.port, options=("--heap", "120k"), sensors=nodes.SENSORS)
+    world.auditor.wait_message(node.topic("telemetry/computer"), START_LIMIT_S)
+    networks = {f"network-number-{number}": {"password": "x" * 20} for number in range(60)}
+    since = world.auditor.publish(node.topic("config/set"), {"revision": 1, "patch": {"wifi": networks}})
+    report = world.auditor.wait_json(node.topic("config"), APPLY_S, since)
+    world.say(f"60 networks with little heap: {report['state']}, {report['reason']}")
+    assert report["state"] == "applied" or report["reason"]
+    world.auditor.wait_message(node.topic("telemetry/air"), APPLY_S, time.monotonic())
 
 
 def test_a_document_of_4096_bytes_is_read(world):
