@@ -127,6 +127,9 @@ class Link:
         finally:
             self._outbox.end(client.unacknowledged() + self._written)
             self._written = []
+            kept = [message for message in self._posted if message[3]]  # diagnostics would be old by then
+            self.dropped += len(self._posted) - len(kept)
+            self._posted = kept
             await _close(stream)
 
     async def _ask_time(self):
@@ -158,7 +161,9 @@ class Link:
             await self._outbox.waiting.wait()
             self._outbox.waiting.clear()
             while self._posted:
+                self.dropped += 1  # until the network has it
                 await _send(client, *self._posted.pop(0))
+                self.dropped -= 1
             await self._send_live(client, dialect, self._config["telemetry"]["qos"])
             await self._send_backlog(client, dialect)
         self._to("leaving")

@@ -347,6 +347,19 @@ async def test_reconnecting_after_failures_is_immediate_and_forgets_them():
         equal(len(rig.board.opened), count + 2, "the first window again:")
 
 
+async def test_what_would_be_old_by_then_is_dropped_at_a_break_and_counted():
+    async with Rig() as rig:
+        await rig.go(1_000)
+        rig.line.breaks_at = 0
+        for payload, qos in (("old", 0), ("old", 0), ("kept", 1)):
+            rig.link.post((TOP + "reply", payload, False, qos))
+        await rig.pass_ms(10_000)
+        equal(rig.link.state, "online")
+        said = [message.payload for line in rig.broker.lines for message in line.messages]
+        assert b"old" not in said and b"kept" in said, said
+        equal(rig.link.dropped, 2, "one at the write, one that waited:")
+
+
 async def test_what_is_posted_waits_for_a_session_within_bounds():
     async with Rig() as rig:
         rig.board.open_fails = OSError(111)
