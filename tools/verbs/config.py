@@ -166,7 +166,7 @@ def send(link, node, report, patch, wait_s, places):
     outcome = None
     try:
         sent = time.time()
-        link.publish(topic, json.dumps(document), retain=True)
+        link.publish(topic, json.dumps(document, ensure_ascii=False), retain=True)
         outcome = _await_outcome(link, document, wait_s, lambda one: (
             one.topic in places and not one.retain and one.t >= sent))
         if outcome is None:

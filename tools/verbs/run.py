@@ -114,7 +114,7 @@ def _provision(document, state):
     """Put a changed configuration on the node's flash, readable for its owner alone; return the path."""
     path = os.path.join(state, "provisioned.json")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(document, file)
+        json.dump(document, file, ensure_ascii=False)
     return path
 
 
