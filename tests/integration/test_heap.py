@@ -34,6 +34,15 @@ def watch_heap(world, first_s, last_s):
     assert early - late <= MOST_GROWTH_BYTES
     assert report["produced"] >= 4 * (last_s - 2) and report["dropped"] == {"overflow": 0}
     assert report["reconnects"] == 0
+    obey_a_change(auditor, node)
+
+
+def obey_a_change(auditor, node):
+    """After all that time there is still room to look at a document."""
+    document = {"revision": 1, "patch": {"telemetry": {"diagnostics_s": 2}}}
+    since = auditor.publish(node.topic("config/set"), document)
+    report = auditor.wait_json(node.topic("config"), 5, since)
+    assert (report["state"], report["revision"], report["reason"]) == ("applied", 1, None)
 
 
 def test_heap_does_not_grow_within_a_minute(world):
