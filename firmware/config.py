@@ -196,7 +196,7 @@ def _check_leaf(path, value, problems):
         section = line or key.count(".") < len(path) and KEYS.find("\n" + key + ".") >= 0
         if not section or value not in ({}, None):
             found = HIDDEN if len(str(value)) > 4 else _shown(value)  # in a wrong place it may be a secret
-            problems.append((key, found, "an object" if section else "no such key"))
+            problems.append((key, found, "an object" if section else "nothing, as there is no such key"))
     elif value is not None and (value == HIDDEN or not _good(line[1], float(line[2]), float(line[3]), value)):
         problems.append((key, HIDDEN if "!" in line[5] else _shown(value), _allowed(line)))
 

@@ -6,6 +6,7 @@ firmware.config), are needed only while a document is looked at, and may leave m
 """
 
 import json
+import sys
 
 _FILE = "config"
 _MAX_BYTES = 4_096
@@ -45,7 +46,8 @@ def obey(board, table, settings, data):
         if not whole or len(document) > 2:
             raise ConfigError('not of the form {"revision": n, "patch": {...}}')
         if revision <= settings.revision:
-            board.log("config: revision %d is not above %d, ignored" % (revision, settings.revision))
+            if revision < settings.revision:  # the same one is what the broker keeps for us
+                board.log("config: revision %d is not above %d, ignored" % (revision, settings.revision))
             return None
         if revision > settings.revision + _MAX_STEP:
             raise ConfigError("revision is more than %d ahead" % _MAX_STEP)
@@ -127,15 +129,15 @@ def _change(board, table, settings, revision, patch):
         raise ConfigError("config.key is set: only signed documents are obeyed")
     if revision >= _MAX_REVISION:
         raise ConfigError("revision is not below %d" % _MAX_REVISION)
+    settings.report = ()  # room for the next, which every way out of here makes
     whole = table.merge(_base(board, table), patch)
-    problems = table.check(whole)
+    problems = mistakes(table, whole)
     if problems:
         raise ConfigError("mistakes", problems)
     if (patch.get("config") or {}).get("key") is not None:
         raise ConfigError("config.key comes with config.json, never over the air")
     effective = table.filled(whole)
     effect = "reconnect" if table.reconnects(settings.effective, effective) else "live"
-    settings.report = ()  # room for the next: were it the last, it would be told at the next start
     report = _report(table, effective, revision, patch, "applied", None, ())
     try:  # last of all, so that a lack of memory cannot leave it half done
         board.files.save(_FILE, json.dumps({"revision": revision, "patch": patch}).encode())
@@ -147,6 +149,30 @@ def _change(board, table, settings, revision, patch):
     return effect
 
 
+def mistakes(table, document):
+    """Every mistake in a whole configuration, the table's and then the drivers': (key, found, allowed) of each."""
+    problems = table.check(document)
+    sensors = document.get("sensors") if not problems else None
+    for name in sensors or ():
+        if sensors[name]:
+            _check_driver("sensors." + name + ".", sensors[name], problems)
+    return problems
+
+
+def _check_driver(prefix, options, problems):
+    name = "firmware.drivers." + options["driver"]
+    try:
+        __import__(name)
+        driver = sys.modules[name].Driver
+    except (ImportError, AttributeError):
+        return problems.append((prefix + "driver", options["driver"], "the name of a file in firmware/drivers"))
+    if getattr(driver, "NEEDS_PIN", 0) and options.get("pin") is None:
+        problems.append((prefix + "pin", None, "the number of a pin"))
+    kinds = getattr(driver, "KINDS", 0)
+    if kinds and options.get("kind") not in (None,) + kinds:
+        problems.append((prefix + "kind", options["kind"], " or ".join(kinds)))
+
+
 def refuse(board, table, settings, reason):
     """Report that a document was not obeyed."""
     _refuse(board, table, settings, _stored(board)[1], ConfigError(reason))
@@ -154,8 +180,8 @@ def refuse(board, table, settings, reason):
 
 def _refuse(board, table, settings, patch, error):
     reason = error.args[0]
-    board.log("config refused: %s" % reason)
     problems = error.args[1] if len(error.args) > 1 else ()
+    board.log("config refused: %s %s" % (reason, " ".join([str(problem[0]) for problem in problems])))
     settings.report = ()  # room for the next
     settings.report = _report(table, settings.effective, settings.revision, patch, "rejected", reason, problems)
 

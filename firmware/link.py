@@ -119,6 +119,7 @@ class Link:
         if mqtt["tls"] and self._board.time_s() is None:
             await self._ask_time()
         self._to("connecting")
+        self._board.log("link: %s:%s as %s" % (mqtt["host"], mqtt["port"], self._dialect.node_id))
         stream = await within(_CONNECT_S, _open(self._board, mqtt))
         client = Client(stream, self._take, self._outbox.acknowledge, mqtt["keepalive_s"])
         dialect = self._dialect
@@ -243,4 +244,6 @@ async def _close(stream):
 
 def _text(error):
     """An error in words: MicroPython's TimeoutError has none, CPython's may be numbers."""
+    if error.args[:1] == ("refused",):  # MQTT 3.1.1, table 3.1
+        return "refused, code %d (1 version, 2 client id, 3 not now, 4 and 5 user or password)" % error.args[1]
     return " ".join([str(word) for word in error.args]) or "no answer in time"

@@ -38,8 +38,9 @@ def add_connection_options(parser, default=None):
     """Add --broker, --ca, --base and --profile. `default` is for parsers below one that has them already."""
     group = parser.add_argument_group("connection")
     group.add_argument("--broker", metavar="ADDRESS", default=default,
-                       help="HOST:PORT or mqtt[s]://[user@]host[:port] (default localhost:1883); the password comes "
-                            "from the environment variable MOTE_PASSWORD or a profile")
+                       help="HOST:PORT or mqtt[s]://[user@]host[:port] (default localhost:1883; `mote run` does as "
+                            "its configuration says); the password comes from the environment variable MOTE_PASSWORD "
+                            "or a profile")
     group.add_argument("--ca", metavar="FILE", default=default,
                        help="authority that signed the broker's certificate, PEM (default: those of this system)")
     group.add_argument("--base", metavar="NAME", default=default,

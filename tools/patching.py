@@ -117,7 +117,7 @@ def equal(sent, reported, path=()):
 def mistakes(data):
     """Every mistake of a provisioned configuration (bytes) as (key, found, allowed), by the node's own check."""
     try:
-        return table.check(desired.parsed(data))
+        return desired.mistakes(table, desired.parsed(data))
     except desired.ConfigError as error:
         return [("", None, f"a configuration, but this is {error.args[0]}")]
 

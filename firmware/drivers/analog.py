@@ -6,6 +6,9 @@ class Driver:
     low_mv and high_mv: the source's millivolts at 0 % and at 100 % (soil 2800, 1200; battery 3300, 4200).
     """
 
+    NEEDS_PIN = True
+    KINDS = ("voltage", "soil", "battery")
+
     def __init__(self, board, options):
         self._board = board
         self._pin = options.get("pin")

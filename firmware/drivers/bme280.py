@@ -48,6 +48,8 @@ class Driver:
     The chip's id tells which it is; the humidity of an unnamed BMP280 is None.
     """
 
+    KINDS = ("bmp280",)
+
     def __init__(self, board, options):
         self._board = board
         self._bus = options.get("bus") or 0

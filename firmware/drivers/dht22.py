@@ -13,6 +13,8 @@ def decode(raw):
 class Driver:
     """Options: pin. It cannot be read more often than every 2 s."""
 
+    NEEDS_PIN = True
+
     def __init__(self, board, options):
         self._board = board
         self._pin = options.get("pin")

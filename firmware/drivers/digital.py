@@ -12,6 +12,9 @@ class Driver:
 
     notify = None
 
+    NEEDS_PIN = True
+    KINDS = ("contact", "motion", "pulse")
+
     def __init__(self, board, options):
         self._board = board
         self._options = options

@@ -30,6 +30,8 @@ def celsius(scratchpad):
 class Driver:
     """Options: pin, rom (16 hex digits in the chip's order, 28 first; null: the only chip on the pin)."""
 
+    NEEDS_PIN = True
+
     def __init__(self, board, options):
         self._board = board
         self._pin = options.get("pin")

@@ -237,7 +237,7 @@ def test_problems_name_what_was_found_and_what_is_allowed():
     problems = {key: (found, allowed) for key, found, allowed in config.check(document)}
     equal(problems, {
         "telemetry.interval_s": ("often", "a whole number from 1 to 86400"),
-        "nonsense": (1, "no such key"),
+        "nonsense": (1, "nothing, as there is no such key"),
         "mqtt.port": (99999, "a whole number from 1 to 65535"),
     })
     equal(config.check({}), [("mqtt.host", None, "a text of 1 to 253 bytes")])

@@ -1,9 +1,11 @@
 """The client over a scripted stream: what it says, what it makes of the answers, and that it never waits in vain."""
 
 import asyncio
+import gc
 
 from minitest import equal, raises
 from mqtt import Client, MQTTError
+from mqtt_reader import Reader
 from scripted import (
     CONNACK,
     DISCONNECT,
@@ -79,6 +81,62 @@ async def test_what_is_no_answer_to_connect_is_not_taken_for_one():
             assert isinstance(await task, MQTTError), "%r was taken for a yes" % said
 
 
+def begin_and_put(session):
+    """What a node that sleeps most of the time sends; returns the packets."""
+    session.client.begin("me", filters=(("a", 1), ("b", 0)))
+    assert session.client.put("t", "reading", qos=1, token="token")
+    return [
+        (0x10, b"\x00\x04MQTT\x04\x02\x00\x3c" + field("me")),
+        (0x82, two(1) + field("a") + b"\x01" + field("b") + b"\x00"),
+        (0x32, field("t") + two(2) + b"reading"),
+    ]
+
+
+async def test_all_that_is_begun_leaves_in_one_write():
+    async with Session() as session:
+        expected = begin_and_put(session)
+        equal(session.stream.writes, [])
+        task = begin(session.client.begun())
+        await settle()
+        equal(len(session.stream.writes), 1)
+        equal(session.stream.heard(), expected)
+        await session.says(b"\x20\x02\x01\x00", puback(2))
+        assert not task.done(), "did not wait for SUBACK"
+        equal(session.acknowledged, ["token"])
+        await session.says(packet(0x90, two(1), b"\x01\x80"))
+        equal(await task, (True, b"\x01\x80"))
+
+
+async def test_what_was_begun_may_be_answered_before_anybody_waits():
+    async with Session() as session:
+        begin_and_put(session)
+        session.client.flush()
+        await session.says(CONNACK, packet(0x90, two(1), b"\x01\x00"), puback(2))
+        equal(await begin(session.client.begun()), (False, b"\x01\x00"))
+
+
+async def test_without_filters_nothing_is_subscribed():
+    async with Session() as session:
+        session.client.begin("me")
+        task = begin(session.client.begun())
+        await settle()
+        equal(len(session.stream.heard()), 1)
+        await session.says(CONNACK)
+        equal(await task, (False, b""))
+
+
+async def test_what_was_begun_and_refused_is_not_acknowledged():
+    async with Session() as session:
+        begin_and_put(session)
+        task = begin(session.client.begun())
+        await settle()
+        await session.says(b"\x20\x02\x00\x05")
+        error = await task
+        assert isinstance(error, MQTTError), error
+        equal(error.args[1], 5)
+        equal(session.client.unacknowledged(), ["token"])
+
+
 async def test_disconnect_is_the_last_word():
     async with Session() as session:
         session.client.put("t", "x")
@@ -100,6 +158,18 @@ async def test_subscribe_returns_what_was_granted():
         assert not task.done()
         await session.says(packet(0x90, two(1), b"\x01\x00\x80"))
         equal(await task, b"\x01\x00\x80")
+
+
+async def test_several_questions_at_once_get_their_own_answers():
+    async with Session() as session:
+        first = begin(session.client.subscribe((("a", 1),)))
+        second = begin(session.client.subscribe((("b", 1),)))
+        third = begin(session.client.unsubscribe(("c",)))
+        await settle()
+        await session.says(packet(0x90, two(2), b"\x02"))
+        equal([first.done(), second.done(), third.done()], [False, True, False])
+        await session.says(b"\xb0\x02\x00\x03", packet(0x90, two(1), b"\x01"))
+        equal(await results([first, second, third]), [b"\x01", b"\x02", None])
 
 
 async def test_every_question_waits_for_an_answer_of_its_own():
@@ -430,16 +500,26 @@ async def test_many_tasks_share_a_slow_line():
 async def test_answers_count_while_another_task_waits_for_the_line():
     async with Session() as session:
         question = begin(session.client.subscribe((("a", 1),)))
+        await settle()
+        session.stream.hold()
+        stuck = begin(session.client.drain())
+        await session.says(SUBACK_1)
+        assert question.done(), "the answer was not taken"
+        session.stream.let_go()
+        equal(await stuck, None)
+
+
+async def test_acknowledgements_count_while_another_task_waits_for_the_line():
+    async with Session() as session:
         tasks = [begin(session.client.publish("t", "%d" % number, qos=1)) for number in range(9)]
         await settle()
         session.stream.hold()
         stuck = begin(session.client.drain())
-        await session.says(SUBACK_1, puback(2))
-        assert question.done(), "the answer was not taken"
+        await session.says(puback(1))
         equal([task.done() for task in tasks], [True] + [False] * 8)
-        equal(len(session.stream.heard()), 10, "what was sent:")
+        equal(len(session.stream.heard()), 9, "what was sent:")
         session.stream.let_go()
-        await session.says(*[puback(number) for number in range(3, 11)])
+        await session.says(*[puback(number) for number in range(2, 10)])
         equal(await results(tasks + [stuck]), [None] * 10)
 
 
@@ -641,12 +721,48 @@ async def test_a_message_far_longer_than_the_limit_is_drained():
 
 
 async def test_a_message_whose_very_topic_does_not_fit_is_discarded():
-    for size in (300, 5_000, 65_535):
+    for size in (260, 300, 5_000, 65_535):
         async with Session(1_000, limit_bytes=100) as session:
             session.stream.say(publish("x" * size, b"y" * 500, 1, 1), publish("next", b"intact"))
             await session.has_heard(1)
             equal(taken(session), [("next", b"intact", False)])
             equal(session.stream.heard(), [])
+
+
+async def test_every_discarded_message_is_counted():
+    handled = []
+
+    async def done():
+        handled.append("done")
+
+    stream = Stream()
+    reader = Reader(stream, 100, lambda *packet: handled.append("packet"), done)
+    stream.say(publish("x" * 300, b"y" * 500), publish("x" * 300, b"y" * 500), PINGRESP)
+    stream.end()
+    assert isinstance(await begin(reader.run()), MQTTError)
+    equal(reader.discarded, 2)
+    equal(handled.count("packet"), 1)
+
+
+async def test_a_limit_beyond_the_memory_is_no_danger():
+    if not hasattr(gc, "mem_alloc"):
+        return  # only a board's memory is so small
+    async with Session(limit_bytes=1 << 30) as session:
+        await session.says(b"\x30\xff\xff\xff\x7f\x00\x01t", bytes(1_000))
+        session.stream.end()
+        assert isinstance(await session.ended(), MQTTError), session.error
+
+
+async def test_a_topic_that_just_fits_or_just_does_not_ends_nothing():
+    for size in range(240, 262):
+        for qos in (0, 1):
+            async with Session(limit_bytes=100) as session:
+                await session.says(publish("x" * size, b"y" * 700, qos, 1), publish("next", b"intact"))
+                equal(session.error, None, "topic of %d:" % size)
+                equal(taken(session)[-1], ("next", b"intact", False))
+                equal(len(session.stream.heard()), qos * (len(session.messages) - 1))
+                if size < 248:
+                    equal(taken(session)[0], ("x" * size, None, False))
 
 
 async def test_a_payload_stays_as_it_was():

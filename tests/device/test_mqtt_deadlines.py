@@ -21,8 +21,8 @@ LONG = publish("t", b"y" * 3_000)
 class Timed(Session):
     """A session with short deadlines whose ticks are counted; `broker(self)`, if any, is called twice a tick."""
 
-    def __init__(self, broker=None, **options):
-        super().__init__(keepalive_s=4 * TICK_S, answer_s=ANSWER_TICKS * TICK_S, **options)
+    def __init__(self, broker=None, answer_ticks=ANSWER_TICKS, **options):
+        super().__init__(keepalive_s=4 * TICK_S, answer_s=answer_ticks * TICK_S, **options)
         self.ticks = 0
         self.pings = []  # ticks at which one was heard
         self._broker = broker
@@ -91,6 +91,7 @@ async def test_a_ping_goes_out_after_half_a_keepalive_of_silence():
         gaps = [after - before for before, after in zip(session.pings, session.pings[1:])]
         assert PING_TICKS - 1 <= session.pings[0] <= PING_TICKS + 1, session.pings
         assert min(gaps) >= 2 and max(gaps) <= 4, "between pings: %s" % gaps
+        assert 8 <= len(session.pings) <= 11, "half a keepalive after each answer: %s" % session.pings
 
 
 async def test_traffic_both_ways_makes_pings_needless():
@@ -171,6 +172,25 @@ async def test_a_packet_that_stands_still_ends_the_connection():
         async with Timed(answers) as session:
             await session.says(said)
             await session.ends_after(ANSWER_TICKS, ANSWER_TICKS + 2)
+
+
+async def test_reads_that_always_end_within_a_packet_are_no_standstill():
+    whole = publish("t", b"x" * 40)
+
+    def streams(session):
+        session.stream.writes.clear()
+        session.stream.say(whole[20:], PINGRESP, whole[:20])
+
+    async with Timed(streams) as session:
+        await session.says(whole[:20])
+        await session.lives(25)
+        assert len(session.messages) > 20, len(session.messages)
+
+
+async def test_silence_after_a_long_packet_is_no_standstill():
+    async with Timed(answers, answer_ticks=1) as session:
+        await session.says(LONG)
+        await session.lives(8)
 
 
 async def test_a_packet_that_drips_ends_the_connection():

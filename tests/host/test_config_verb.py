@@ -266,3 +266,10 @@ def test_validate(mote, tmp_path):
     path.write_text('{"mqtt": {"host": "h"}}')
     assert mote("config", "validate", path)[:2] == (errors.DONE, f"{path} is a good configuration\n")
     assert mote("config", "validate", tmp_path / "none.json")[0] == errors.USAGE
+
+
+def test_a_second_change_to_a_node_that_is_away_keeps_the_first(config, node, broker, base):
+    node(answer=None)
+    for word in ("telemetry.interval_s=7", "telemetry.qos=0"):
+        assert config("set", "fake-1", word, "--wait", "0.3")[0] == errors.UNREACHABLE
+    assert kept(broker, base) == {"revision": 6, "patch": {"telemetry": {"interval_s": 7, "qos": 0}}}

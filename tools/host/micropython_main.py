@@ -46,4 +46,9 @@ async def live(options):
 
 def main():
     gc.threshold(COLLECT_BYTES)
-    asyncio.run(live(json.loads(os.getenv("MOTE_OPTIONS"))))
+    try:
+        asyncio.run(live(json.loads(os.getenv("MOTE_OPTIONS"))))
+    except MemoryError as error:
+        sys.print_exception(error)
+        print("mote: the heap is too small for this configuration: a larger --heap, or fewer sensors")
+        sys.exit(1)

@@ -114,6 +114,7 @@ def change(args):
     with connection.Connection(target, topics.filters(target.base, _KINDS, node or "+") + [moved]) as link:
         reports = _reports_of_group(link, args.group) if args.group else {node: _await_report(link, node)}
         for count, (name, report) in enumerate(reports.items(), 1):
+            report = _with_pending(target, name, report)
             places = {f"{target.base}/{name}/config", moved.replace("+", name)}
             outcome = send(link, name, report, edit(report.get("patch") or {}), args.wait, places)
             print(_json_of(name, outcome) if args.json else f"{name}: {outcome.text}", flush=True)
@@ -121,6 +122,16 @@ def change(args):
                 _say_left(list(reports)[count:])
                 return outcome.status
     return errors.DONE
+
+
+def _with_pending(target, node, report):
+    """The report with the change in it that the broker still keeps for a node that is away: the next builds on it."""
+    with connection.Connection(target, topics.filters(target.base, ("config/set",), node)) as link:
+        message = link.wait_for(lambda one: one.retain, _QUIET_S)
+    pending = topics.document(message.payload) if message else {}
+    revision, patch = pending.get("revision"), pending.get("patch")
+    ahead = isinstance(revision, int) and isinstance(patch, dict) and revision > report["revision"]
+    return {**report, "revision": revision, "patch": patch} if ahead else report
 
 
 def _asked(key):

@@ -16,7 +16,7 @@ import zlib
 
 from firmware import config as configuration
 from firmware import desired
-from tools import build, connection, errors, micropython
+from tools import build, connection, errors, micropython, patching
 from tools.host import cpython_identity
 from tools.sim import wire_server
 from tools.sim.bus import Buses
@@ -81,10 +81,9 @@ def read_config(path):
             f"cannot read {path} ({error.strerror}): copy config.json.example and edit it") from None
     except desired.ConfigError as error:
         raise errors.UserError(f"{path}: {error.args[0]}") from None
-    problems = configuration.check(document)
+    problems = desired.mistakes(configuration, document)
     if problems:
-        lines = [f"  {key}: found {json.dumps(found)}, allowed {allowed}" for key, found, allowed in problems]
-        raise errors.UserError("\n".join([f"{path} has {len(problems)} mistake(s)", *lines]))
+        raise errors.UserError("\n".join([f"{path} has {len(problems)} mistake(s)", *patching.told(problems)]))
     return document
 
 
@@ -94,8 +93,13 @@ def _redirected(document, args):
         return document
     mqtt = dict(document["mqtt"])
     target = connection.target(args)
+    if mqtt.get("tls") and (args.broker or args.profile) and not target.tls:
+        raise errors.UserError("--broker without TLS would send in the clear what mqtt.tls is to protect: "
+                               "say mqtts://HOST, or take tls out of the configuration")
     if args.broker or args.profile:
-        mqtt.update(host=target.host, port=target.port, user=target.user, password=target.password,
+        if target.user is not None:
+            mqtt.update(user=target.user, password=target.password)
+        mqtt.update(host=target.host, port=target.port,
                     tls=_tls(mqtt.get("tls"), target.ca) if target.tls else None)
     if args.base or args.profile:
         mqtt["base"] = target.base
