@@ -39,13 +39,15 @@ def run(args):
 
 
 def _publish(args):
-    """Speed of lib/mqtt.py against a broker on loopback, a row per interpreter."""
-    script = os.path.join(_SCRIPTS, "publish.py")
+    """Speed of lib/mqtt.py against a broker on loopback, a row per interpreter, and of umqtt.simple beside it."""
     rows = []
     with brokers.Broker(args.engine) as broker:
-        argv = [script, broker.host, str(broker.port), str(args.count)]
-        for name, command, environment in _interpreters(argv):
+        argv = [broker.host, str(broker.port), str(args.count)]
+        for name, command, environment in _interpreters([os.path.join(_SCRIPTS, "publish.py"), *argv]):
             rows.append({"interpreter": name, "broker": broker.engine, **_measured(command, environment)})
+        if os.path.exists(os.path.join(ROOT, "build", "umqtt", "simple.py")) and micropython.available():
+            *_, (_, command, environment) = _interpreters([os.path.join(_SCRIPTS, "publish_umqtt.py"), *argv])
+            rows.append({"interpreter": "umqtt.simple", "broker": broker.engine, **_measured(command, environment)})
     return rows
 
 
