@@ -1,8 +1,7 @@
 """What the node is asked to be: base, patch and revision, how a document of them is obeyed, and the report.
 
-Functions over `settings`, which keeps what the node needs all the time: `effective`, the whole configuration that the
-parts obey; `report`, the reported document as finished pieces; `revision`. The code here, and the `table` (the module
-firmware.config), are needed only while a document is looked at, and may leave memory in between.
+Functions over `settings`, which stays: `effective`, the configuration that the parts obey; `report`, the reported
+document in pieces; `revision`. This code and the `table` (firmware.config) may leave memory in between.
 """
 
 import json
@@ -33,10 +32,8 @@ def load(board, table, settings):
 
 
 def obey(board, table, settings, data):
-    """Obey a document from `config/set` (bytes, or None when it was too long).
-
-    Returns None when it changed nothing, else what follows: "live" or "reconnect".
-    """
+    """Obey a document from `config/set` (bytes, or None when it was too long). Returns None when it changed nothing,
+    else what follows, "live" or "reconnect", after which `tell` is due."""
     patch = _stored(board)[1]
     try:
         document = parsed(data)
@@ -129,7 +126,7 @@ def _change(board, table, settings, revision, patch):
         raise ConfigError("config.key is set: only signed documents are obeyed")
     if revision >= _MAX_REVISION:
         raise ConfigError("revision is not below %d" % _MAX_REVISION)
-    settings.report = ()  # room for the next, which every way out of here makes
+    settings.report = ()  # room; `tell`, or a refusal, makes the next
     whole = table.merge(_base(board, table), patch)
     problems = mistakes(table, whole)
     if problems:
@@ -138,15 +135,18 @@ def _change(board, table, settings, revision, patch):
         raise ConfigError("config.key comes with config.json, never over the air")
     effective = table.filled(whole)
     effect = "reconnect" if table.reconnects(settings.effective, effective) else "live"
-    report = _report(table, effective, revision, patch, "applied", None, ())
     try:  # last of all, so that a lack of memory cannot leave it half done
         board.files.save(_FILE, json.dumps({"revision": revision, "patch": patch}).encode())
     except OSError as error:
         raise ConfigError("not stored: %s" % error)
     settings.revision = revision
     settings.effective = effective
-    settings.report = report
     return effect
+
+
+def tell(board, table, settings):
+    """Report what is obeyed now: apart from `obey`, so that what that needed is free again."""
+    settings.report = _report(table, settings.effective, *_stored(board), "applied", None, ())
 
 
 def mistakes(table, document):

@@ -124,7 +124,7 @@ class Link:
         client = Client(stream, self._take, self._outbox.acknowledge, mqtt["keepalive_s"])
         dialect = self._dialect
         try:
-            await together(client.run(), self._serve(client, dialect), self._keep_time())
+            await together(*client.parts(), self._serve(client, dialect), self._keep_time())
         finally:
             self._outbox.end(client.unacknowledged() + self._written)
             self._written = []

@@ -160,9 +160,10 @@ class Node:
             effect = self._desired("obey", payload) if kind == "config" else self._desired("obey_key", name, payload)
         except MemoryError:  # nothing was applied: all that needs memory comes before it is stored
             effect = payload = None
-            self._refuse("not enough memory")
+            self._try("refuse", "not enough memory")
         if effect:
             self._build()
+            self._try("tell")
         if effect == "live":
             self._report(None)
         elif effect:
@@ -170,11 +171,11 @@ class Node:
         elif self._settings.report:
             self._link.post(self._dialect.report(self._settings.report))
 
-    def _refuse(self, reason):
+    def _try(self, *what):
         try:
-            self._desired("refuse", reason)
-        except MemoryError:  # not even for that: the last report stands
-            self._board.log("config refused: " + reason)
+            self._desired(*what)
+        except MemoryError:  # not even for the report: the last one stands
+            self._board.log("config: not enough memory to " + what[0])
 
     def _reply(self, fields):
         self._link.post(self._dialect.reply(fields))

@@ -178,6 +178,7 @@ class Broker:
     def pause(self):
         """SIGSTOP: the kernel goes on accepting connections and bytes, the broker answers nothing."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)  # every thread has stopped
 
     def resume(self):
         """SIGCONT."""

@@ -42,12 +42,14 @@ class Desk:
         return self.raw(json.dumps({"revision": revision, "patch": patch}).encode())
 
     def raw(self, data):
-        effect = desired.obey(self.board, config, self.settings, data)
-        self.report()
-        return effect
+        return self._told(desired.obey(self.board, config, self.settings, data))
 
     def key(self, key, data):
-        effect = desired.obey_key(self.board, config, self.settings, key, data)
+        return self._told(desired.obey_key(self.board, config, self.settings, key, data))
+
+    def _told(self, effect):
+        if effect:
+            desired.tell(self.board, config, self.settings)
         self.report()
         return effect
 
