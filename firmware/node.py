@@ -160,10 +160,13 @@ class Node:
             effect = self._desired("obey", payload) if kind == "config" else self._desired("obey_key", name, payload)
         except MemoryError:  # nothing was applied: all that needs memory comes before it is stored
             effect = payload = None
-            self._try("refuse", "not enough memory")
+            if not self._try("refuse", "not enough memory") and self._settings.report:
+                head = '{"revision":%d,"state":"rejected","reason":"not enough memory","errors":[],"patch":'
+                self._settings.report[0] = head % self._settings.revision  # before what is obeyed, as it was
         if effect:
             self._build()
-            self._try("tell")
+            if not self._try("tell"):  # at the start, where there is room, it will be told
+                return self._restart(None)
         if effect == "live":
             self._report(None)
         elif effect:
@@ -174,6 +177,7 @@ class Node:
     def _try(self, *what):
         try:
             self._desired(*what)
+            return True
         except MemoryError:  # not even for the report: the last one stands
             self._board.log("config: not enough memory to " + what[0])
 

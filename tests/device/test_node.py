@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 
-from firmware import VERSION, config, drivers  # noqa: F401 - the node finds drivers below their package
+from firmware import VERSION, config, desired, drivers  # noqa: F401 - the node finds drivers below their package
 from firmware.node import Node, lend, load
 from minitest import equal, raises
 from stage import Board, Stage
@@ -576,8 +576,28 @@ async def test_without_memory_for_a_document_the_node_lives_on():
     async with Rig(fetch=fetch) as rig:
         await rig.go(3_000)
         short.append(True)
-        await rig.says("config/set", b'{"revision": 1, "patch": {}}')
+        sent = await rig.says("config/set", b'{"revision": 1, "patch": {}}')
         assert "config: not enough memory to refuse" in rig.board.said
+        report = [message for message in sent if message.topic == TOP + "config"][0].json()
+        equal((report["state"], report["revision"], report["reason"]), ("rejected", 0, "not enough memory"))
+        assert report["config"]["mqtt"]["host"] and report["patch"] == {}, report
         short.clear()
         equal((await rig.desire(1, {}))["state"], "applied")
         equal(rig.ended, False)
+
+
+async def test_a_change_that_cannot_be_told_is_told_after_a_restart():
+    class Mute:
+        """As firmware.desired, without memory for the report of a change."""
+
+        load, obey = desired.load, desired.obey
+
+        @staticmethod
+        def tell(board, table, settings):
+            raise MemoryError
+
+    async with Rig(fetch=lambda name: Mute if name == "firmware.desired" else load(name)) as rig:
+        await rig.go(3_000)
+        await rig.says("config/set", b'{"revision": 1, "patch": {"telemetry": {"interval_s": 5}}}')
+        await rig.pass_ms(5_000)
+        equal((rig.ended, rig.result), (True, "restart"))
