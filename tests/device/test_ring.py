@@ -132,3 +132,24 @@ def test_any_order_of_calls_does_what_a_list_does():
             elif model:
                 equal(ring.pop(), model.pop(0), where)
             equal(len(ring), len(model), where)
+
+
+def test_inserting_in_any_order_does_what_a_sorted_list_does():
+    seed = 78
+    random.seed(seed)
+    for slots in (1, 2, 3, 7):
+        ring = Ring(slots, 5)
+        model = []
+        for step in range(600):
+            where = "seed %d, %d slots, step %d:" % (seed, slots, step)
+            if random.randrange(3):
+                record = bytes((0, 0, random.randrange(256), random.randrange(256), step & 255))
+                if record[:4] in [other[:4] for other in model]:
+                    continue  # numbers never repeat
+                model = sorted(model + [record])
+                equal(ring.insert(record), len(model) > slots, where)
+                model = model[-slots:]
+            elif model:
+                equal(ring.pop(), model.pop(0), where)
+            equal(len(ring), len(model), where)
+        equal(contents(ring), model)
