@@ -155,6 +155,14 @@ async def test_one_acknowledgement_lost_among_many_ends_it_as_well():
         assert len(session.client.unacknowledged()) >= 1
 
 
+async def test_the_oldest_of_those_in_flight_counts():
+    async with Timed(only_pongs) as session:
+        session.client.put("t", "", qos=1)
+        await session.lives(3)
+        session.client.put("t", "", qos=1)
+        await session.ends_after(ANSWER_TICKS, ANSWER_TICKS + 2)
+
+
 async def test_acknowledgements_in_time_keep_it_alive():
     def publishes(session):
         answers(session)
