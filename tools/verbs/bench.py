@@ -11,7 +11,7 @@ HELP = "measure speed here and now, on CPython and MicroPython"
 EXAMPLE = "mote bench publish --count 5000"
 
 _SCRIPTS = os.path.join(ROOT, "tools", "benches")
-_HEAP = "128k"  # what `mote run` gives a node
+_HEAP = "144k"  # what `mote run` gives a node
 _LIMIT_S = 120
 
 

@@ -34,8 +34,8 @@ _SIGSET_BYTES = 128  # sigset_t of glibc and musl
 def add_arguments(parser):
     parser.add_argument("--config", required=True, metavar="FILE", help="the configuration, as config.json.example")
     parser.add_argument("--interpreter", choices=("cpython", "micropython"), default="cpython")
-    parser.add_argument("--heap", type=_heap, default="128k", metavar="SIZE",
-                        help="MicroPython's heap, such as 96k or 1m (default 128k)")
+    parser.add_argument("--heap", type=_heap, default="144k", metavar="SIZE",
+                        help="MicroPython's heap, such as 128k or 1m (default 144k)")
     parser.add_argument("--state", metavar="DIR",
                         help="the node's flash, kept between runs (default: a new one, thrown away at the end)")
     parser.add_argument("--seconds", type=_positive, metavar="N", help="leave cleanly after N seconds")
