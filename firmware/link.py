@@ -128,10 +128,11 @@ class Link:
         finally:
             self._outbox.end(client.unacknowledged() + self._written)
             self._written = []
-            kept = [message for message in self._posted if message[3]]  # diagnostics would be old by then
+            await _close(stream)
+            # Last, as it counts as online until here: diagnostics would be old by the next session.
+            kept = [message for message in self._posted if message[3]]
             self.dropped += len(self._posted) - len(kept)
             self._posted = kept
-            await _close(stream)
 
     async def _ask_time(self):
         """Set the clock if a server answers; else certificates are judged by the board's guess."""
