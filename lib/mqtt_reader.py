@@ -4,7 +4,7 @@ import mqtt_codec as codec
 from mqtt_codec import MQTTError
 
 _BUFFER_BYTES = 256
-_LONG_BYTES = 65_536  # of a packet: for all that comes after these there is one deadline
+_LONG_BYTES = 16_384  # of a packet: for all that comes after these there is one deadline, so that none mutes us long
 _TOPIC_BYTES = 404  # of a packet, beside its payload: a topic of 400, its length, the packet id
 
 
@@ -79,8 +79,8 @@ class Reader:
             if not count:
                 raise MQTTError("closed by the broker")
             self.heard = True
-            if at >> 11 != at + count >> 11 and at < _LONG_BYTES:
-                self.partial = 1  # each further 2 KB has the deadline anew, but not for ever
+            if at >> 12 != at + count >> 12 and at < _LONG_BYTES:
+                self.partial = 1  # each further 4 KB has the deadline anew, but not for ever
             at += count
         if rest and whole[0] >> 4 == 3 and start + 4 + (whole[start] << 8 | whole[start + 1]) > len(whole):
             self.discarded += 1

@@ -284,7 +284,7 @@ async def test_a_packet_that_never_ends_is_no_packet():
         session.stream.say(rest.pop() if rest else b"z" * 9_000)
 
     async with Timed(trickles) as session:
-        await session.ends_after(5, 65_536 // 9_000 + 2 * ANSWER_TICKS)
+        await session.ends_after(ANSWER_TICKS, 16_384 // 9_000 + 2 * ANSWER_TICKS)
 
 
 async def test_without_a_keepalive_nothing_is_pinged():

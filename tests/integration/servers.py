@@ -13,7 +13,7 @@ PORTAL = (b"HTTP/1.1 302 Found\r\nLocation: http://portal.invalid/login\r\nConte
 
 
 class Server:
-    """Reads one packet, sends each of `answers`, then hangs up; or says nothing more when it `stays`; or goes on with
+    """Reads a packet, sends each of `answers` (SUBACK after the next packet), then hangs up; or says nothing more when it `stays`; or goes on with
     `trickle`, again and again, TRICKLE_S apart, for as long as the node bears it."""
 
     def __init__(self, *answers, stays=False, trickle=b""):
@@ -56,6 +56,8 @@ class Server:
         try:
             await reader.read(4096)
             for answer in self._answers:
+                if answer == SUBACK:
+                    await reader.read(4096)
                 writer.write(answer)
                 await writer.drain()
             while self._stays and await reader.read(4096):
@@ -84,7 +86,7 @@ HOSTILE = {
     "PUBLISH without a body": (CONNACK + b"\x30\x00",),
     "PUBLISH of 256 MB": {"answers": (CONNACK + b"\x30\xff\xff\xff\x7f\x00\x01a",), "stays": True},
     "PUBLISH that never ends": {
-        "answers": (CONNACK, SUBACK, b"\x30\xff\xff\xff\x7f\x00\x01a"), "trickle": b"x" * 80},
+        "answers": (CONNACK, SUBACK, b"\x30\xff\xff\xff\x7f\x00\x01a"), "trickle": b"x" * 160},
     "short PUBLISH that never ends": {"answers": (CONNACK, SUBACK, b"\x30\xc0\x01\x00\x01a"), "trickle": b"x"},
     "PUBLISH with a topic that is too long": (CONNACK + b"\x30\x04\xff\xffab",),
     "PUBLISH with a topic that is no UTF-8": (CONNACK + b"\x30\x04\x00\x02\xff\xfe",),
