@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UMQTT := build/umqtt/simple.py
 
-.PHONY: setup demo test bench size lint board clean
+.PHONY: setup demo test test-ha bench size lint board soak clean
 
 setup: $(INSTALLED) $(UMQTT)
 
@@ -34,6 +34,11 @@ demo: setup
 TESTS ?= tests
 test: setup
 	@$(BIN)/python -m pytest $(TESTS)
+
+# Two releases of the real Home Assistant (a gigabyte in build/, once), then real nodes in them.
+test-ha: setup
+	@$(BIN)/python -m tests.home_assistant.install
+	@$(BIN)/python -m pytest tests/home_assistant
 
 # The outages at full length and ten minutes of heap: a quarter of an hour.
 soak: setup

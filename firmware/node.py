@@ -141,7 +141,7 @@ class Node:
 
     def _birth(self):
         """The messages that open a session, then fresh readings."""
-        yield from self._dialect.birth(self._fetch, self._board.address())
+        yield from self._dialect.birth(self._fetch, self._board)
         if self._settings.report:
             yield self._dialect.report(self._settings.report)
         self._sample(None)

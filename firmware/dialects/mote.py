@@ -48,14 +48,16 @@ class Dialect:
         """Retained `online`, or `offline`, which is also the last will."""
         return self._top + "status", word, True, 1
 
-    def birth(self, fetch, address):
-        """Yield the messages that introduce the node; `fetch` loads the code for them, `address` is its IP address."""
+    def birth(self, fetch, board):
+        """Yield the messages that introduce the node; `fetch` loads the code for them."""
         words = fetch("firmware.dialects.mote_birth")
         facts = self._top, self._config, self._about, self._sensors
         if self._config["homeassistant"]["discovery"]:
-            yield words.discovery(*facts)
+            yield words.discovery(*facts, words.gone(board.files, self._config, self._sensors))
         yield self.status("online")
-        yield words.info(*facts, address)
+        yield words.info(*facts, board.address())
+        if self._config["homeassistant"]["discovery"]:
+            yield words.update(self._top, self._about)
 
     def report(self, pieces):
         """The reported configuration."""

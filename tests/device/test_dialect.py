@@ -3,6 +3,7 @@
 import json
 import os
 
+from firmware import config
 from firmware.dialects.mote import Dialect
 from firmware.node import lend, load
 from minitest import equal
@@ -31,15 +32,20 @@ PART_KEYS = {
                "name", "ent_cat", "en", "qos", "frc_upd"},
     "binary_sensor": {"p", "uniq_id", "stat_t", "val_tpl", "exp_aft", "dev_cla", "name", "pl_on", "pl_off", "ent_cat",
                       "en", "qos", "off_dly", "frc_upd"},
+    "number": {"p", "uniq_id", "stat_t", "val_tpl", "cmd_t", "name", "min", "max", "step", "mode", "unit_of_meas",
+               "ent_cat", "en"},
+    "update": {"p", "uniq_id", "stat_t", "dev_cla", "ent_cat"},
     "button": {"p", "uniq_id", "dev_cla", "ent_cat", "cmd_t", "pl_prs", "name", "en", "qos"},
 }
 NEEDED = {"sensor": {"stat_t", "val_tpl", "uniq_id"}, "binary_sensor": {"stat_t", "val_tpl", "uniq_id"},
-          "button": {"cmd_t", "uniq_id"}}
+          "button": {"cmd_t", "uniq_id"}, "number": {"stat_t", "cmd_t", "uniq_id", "name", "min", "max"},
+          "update": {"stat_t", "uniq_id"}}
 # Device class: units that every release takes, state classes.
 CLASSES = {
     "temperature": (("\u00b0C",), ("measurement",)), "humidity": (("%",), ("measurement",)),
     "moisture": (("%",), ("measurement",)), "battery": (("%",), ("measurement",)),
     "pressure": (("hPa",), ("measurement",)), "atmospheric_pressure": (("hPa",), ("measurement",)),
+    "signal_strength": (("dBm",), ("measurement",)), "data_size": (("B",), ("measurement",)),
     "illuminance": (("lx",), ("measurement",)), "voltage": (("V", "mV"), ("measurement",)),
     None: ((None, "%"), ("measurement", "total_increasing")),
 }
@@ -66,15 +72,15 @@ def text(payload):
     return str(payload.encode(), "utf-8")
 
 
-def birth(words, fetch=load):
+def birth(words, fetch=load, board=None):
     """topic -> (payload, retain, QoS), and the topics in order."""
-    messages = list(words.birth(fetch, "192.0.2.7"))
+    messages = list(words.birth(fetch, board or Board()))
     return {topic: (text(payload), retain, qos) for topic, payload, retain, qos in messages}, [m[0] for m in messages]
 
 
-def document(sensors=SENSORS, **sections):
+def document(sensors=SENSORS, board=None, **sections):
     """The discovery document, checked against the rules."""
-    found, _ = birth(dialect(sensors, **sections))
+    found, _ = birth(dialect(sensors, **sections), board=board)
     payload, retain, qos = found["homeassistant/device/esp32-a1b2c3/config"]
     equal((retain, qos), (True, 1))
     result = json.loads(payload)
@@ -90,6 +96,8 @@ def obeys_the_rules(document):
     for component in document["cmps"]:
         part = document["cmps"][component]
         platform = part["p"]
+        if set(part) == {"p"}:
+            continue  # it clears one that is no more
         assert set(part) <= PART_KEYS[platform], (component, set(part) - PART_KEYS[platform])
         assert set(part) >= NEEDED[platform], component
         assert part["uniq_id"] not in unique, component
@@ -108,7 +116,10 @@ def obeys_the_rules(document):
 
 def believable(component, part):
     """Device class, unit and state class fit together; a wrong unit is refused."""
-    if part["p"] == "sensor":
+    if part.get("ent_cat") == "diagnostic" and part["p"] == "sensor":
+        units, states = CLASSES[part.get("dev_cla")]
+        assert part.get("unit_of_meas") in units and part.get("stat_cla") in (None,) + states, part
+    elif part["p"] == "sensor":
         units, states = CLASSES[part.get("dev_cla")]
         assert part.get("unit_of_meas") in units, part
         assert part["stat_cla"] in states, part
@@ -134,7 +145,7 @@ def test_base_id_and_prefix_are_everywhere():
     for topic, _ in words.subscriptions:
         assert topic.startswith(("site/one/n-1/", "site/one/all/", "site/one/group/")) or topic == "ha/status", topic
     found, _ = birth(words)
-    equal(sorted(found), ["ha/device/n-1/config", "site/one/n-1/info", "site/one/n-1/status"])
+    equal(sorted(found), ["ha/device/n-1/config", "site/one/n-1/info", "site/one/n-1/status", "site/one/n-1/update"])
     assert "mote/" not in found["ha/device/n-1/config"][0]
     reading = ("air", AIR, 1, None, [1, 2])
     topics = [words.status("x")[0], words.report(())[0], words.reply({})[0], words.diagnostics({})[0],
@@ -155,7 +166,8 @@ def test_topics_quality_and_retention_are_those_of_the_design():
     found, order = birth(words)
     equal(found[TOP + "status"], ("online", True, 1))
     equal(found[TOP + "info"][1:], (True, 1))
-    equal(order, ["homeassistant/device/esp32-a1b2c3/config", TOP + "status", TOP + "info"])
+    equal(order, ["homeassistant/device/esp32-a1b2c3/config", TOP + "status", TOP + "info", TOP + "update"])
+    equal(found[TOP + "update"], ('{"installed_version":"1.2","latest_version":"1.2"}', True, 1))
 
 
 def test_a_birth_is_the_same_when_its_code_is_only_lent():
@@ -225,7 +237,7 @@ def test_a_batch_is_an_array_of_the_same_fields():
 def test_info_says_who_this_is():
     found, _ = birth(dialect())
     info = json.loads(found[TOP + "info"][0])
-    expected = dict(ABOUT, ip="192.0.2.7", name="Greenhouse", area="Garden")
+    expected = dict(ABOUT, ip=Board().address(), name="Greenhouse", area="Garden")
     expected["sensors"] = {
         "air": {"interval_s": 60, "quantities": {"temperature": "\u00b0C", "humidity": "%"}},
         "door": {"interval_s": 10, "quantities": {"open": None}},
@@ -238,11 +250,12 @@ def test_info_says_who_this_is():
 def test_the_discovery_document():
     found = document()
     equal(found["dev"], {"ids": ["esp32-a1b2c3"], "name": "Greenhouse", "mf": "Mote", "mdl": "ESP32 module",
-                         "sw": "1.2", "sa": "Garden"})
+                         "sw": "1.2", "sa": "Garden", "sn": ABOUT["mac"]})
     equal(found["o"], {"name": "Mote", "sw": "1.2"})
     equal(found["avty_t"], TOP + "status")
     equal(sorted(found["cmps"]), sorted(["air_temperature", "air_humidity", "door_open", "meter_pulses", "meter_load",
-                                         "restart", "identify"]))
+                                         "restart", "identify", "sample", "rssi", "heap-free", "reconnects", "queued",
+                                         "dropped", "reset-cause", "interval", "diagnostics-interval", "firmware"]))
     equal(found["cmps"]["air_temperature"], {
         "p": "sensor", "uniq_id": "esp32-a1b2c3_air_temperature", "stat_t": TOP + "telemetry/air",
         "val_tpl": "{{ value_json.temperature }}", "exp_aft": 300, "stat_cla": "measurement", "sug_dsp_prc": 1,
@@ -251,17 +264,17 @@ def test_the_discovery_document():
         "p": "binary_sensor", "uniq_id": "esp32-a1b2c3_door_open", "stat_t": TOP + "telemetry/door",
         "val_tpl": "{{ value_json.open }}", "exp_aft": 100, "pl_on": "1", "pl_off": "0", "dev_cla": "opening"})
     equal(found["cmps"]["meter_pulses"]["stat_cla"], "total_increasing")
-    equal(found["cmps"]["meter_load"]["name"], "meter load")
+    equal(found["cmps"]["meter_load"]["name"], "Meter load")
     equal(found["cmps"]["restart"]["cmd_t"], TOP + "command/restart")
     equal((found["cmps"]["identify"]["ent_cat"], found["cmps"]["restart"]["ent_cat"]), ("diagnostic", "config"))
 
 
 def test_names_are_given_only_where_they_are_needed():
     found = document([("inside", AIR, 60), ("outside", AIR[:1], 60), ("old_soil", METER[1:], 60)])["cmps"]
-    equal(found["inside_temperature"]["name"], "inside temperature")
-    equal(found["outside_temperature"]["name"], "outside temperature")
+    equal(found["inside_temperature"]["name"], "Inside temperature")
+    equal(found["outside_temperature"]["name"], "Outside temperature")
     assert "name" not in found["inside_humidity"]
-    equal(found["old_soil_load"]["name"], "old soil load")
+    equal(found["old_soil_load"]["name"], "Old soil load")
 
 
 def test_an_entity_expires_after_some_missed_readings():
@@ -286,6 +299,44 @@ def test_names_of_people_survive():
 def test_discovery_may_be_off():
     found, order = birth(dialect(homeassistant={"discovery": False}))
     equal(order, [TOP + "status", TOP + "info"])
+
+
+def test_what_a_person_turns_has_the_bounds_of_the_table():
+    turned = [part for part in document()["cmps"].values() if part["p"] == "number"]
+    equal(len(turned), 2)
+    for part in turned:
+        key = part["cmd_t"][len(TOP + "config/set/"):]
+        row = config.row(key.split("."))
+        equal((row[1], part["min"], part["max"]), ("int", int(row[2]), int(row[3])), key)
+        equal(part["val_tpl"], "{{ value_json.config.%s }}" % key)
+    parts = document(homeassistant={"controls": False})["cmps"]
+    equal([part for part in parts.values() if part["p"] == "number"], [], "not obeyed, so not shown:")
+
+
+def stubs(parts):
+    return {key: parts[key]["p"] for key in parts if set(parts[key]) == {"p"}}
+
+
+def test_what_is_no_more_is_cleared_in_every_document_from_then_on():
+    board = Board()
+    equal(stubs(document(board=board)["cmps"]), {})
+    for _ in range(2):
+        equal(stubs(document([("air", AIR[:1], 60)], board)["cmps"]),
+              {"air_humidity": "sensor", "door_open": "binary_sensor", "meter_pulses": "sensor",
+               "meter_load": "sensor"})
+    parts = document(board=board, homeassistant={"controls": False})["cmps"]
+    equal(stubs(parts), {"interval": "number", "diagnostics-interval": "number"}, "what came back is no stub:")
+    equal(stubs(document(board=board)["cmps"]), {})
+
+
+def test_the_list_of_what_is_no_more_has_a_bound_and_a_full_flash_ends_nothing():
+    board = Board()
+    for number in range(40):
+        document([("s%d" % number, AIR[:1], 60)], board)
+    found = stubs(document([], board)["cmps"])
+    equal(sorted(found), sorted(["s%d_temperature" % number for number in range(8, 40)]))
+    board.files.fails = OSError("full")
+    equal(len(stubs(document([("new", AIR[:1], 60)], board)["cmps"])), 32)
 
 
 def declared():

@@ -13,8 +13,8 @@ PORTAL = (b"HTTP/1.1 302 Found\r\nLocation: http://portal.invalid/login\r\nConte
 
 
 class Server:
-    """Reads a packet, sends each of `answers` (SUBACK after the next packet), then hangs up; or says nothing more when it `stays`; or goes on with
-    `trickle`, again and again, TRICKLE_S apart, for as long as the node bears it."""
+    """Reads a packet, sends each of `answers` (SUBACK after the next), then hangs up; or says nothing more when it
+    `stays`; or goes on with `trickle`, again and again, TRICKLE_S apart, for as long as the node bears it."""
 
     def __init__(self, *answers, stays=False, trickle=b""):
         self._answers = answers

@@ -9,7 +9,7 @@ from .proxy import UP
 
 START_LIMIT_S = 30  # a start of MicroPython compiles nothing twice, but a busy CI machine compiles once
 BROKERS = ["mosquitto", "iotcore", "amqtt"]
-ORDER = ["discovery", "status", "info", "config", "telemetry"]
+ORDER = ["discovery", "status", "info", "update", "config", "telemetry"]
 
 
 def kind(topic):
@@ -35,11 +35,11 @@ def test_birth_in_order_with_four_sensors(world):
     published = [frame for frame in sent if frame.name == "PUBLISH"]
     kinds = [kind(frame.topic) for frame in published]
     last_birth = kinds.index("config")
-    assert kinds[:last_birth + 1] == ORDER[:4]
+    assert kinds[:last_birth + 1] == ORDER[:5]
     assert "telemetry" in kinds[last_birth + 1:] and set(kinds) <= {*ORDER, "diagnostics", "backlog"}
-    assert [frame.retain for frame in published[:4]] == [True] * 4
-    assert {frame.qos for frame in published[:4]} == {1}
-    assert not any(frame.retain for frame in published[4:])
+    assert [frame.retain for frame in published[:5]] == [True] * 5
+    assert {frame.qos for frame in published[:5]} == {1}
+    assert not any(frame.retain for frame in published[5:])
 
     will = world.proxy.attempts[0].connect
     assert (will.will_topic, will.will_payload, will.will_qos, will.will_retain) == (
