@@ -1,0 +1,118 @@
+"""`mote doctor`: what is wrong at the broker, why it matters, and what to type."""
+
+import json
+import textwrap
+from collections import namedtuple
+
+from tools import arguments, connection, errors, topics
+
+HELP = "look for leftovers of dead nodes and other trouble at the broker, and clear them"
+EXAMPLE = "mote doctor --clean esp32-a1b2c3"
+
+_WAIT_S = 2  # what a broker keeps comes at once after the subscription; this is for a slow link
+_PREFIX = "homeassistant"
+ALIVE = ("online", "sleeping", "rescue")
+
+Finding = namedtuple("Finding", "node what why do")
+
+
+def add_arguments(parser):
+    parser.description = textwrap.fill(
+        HELP + ". Looks at what the broker keeps (retained messages). Exit status 0: nothing is left, "
+        "1: there are findings, 3: the broker cannot be reached.", 100)
+    connection.add_connection_options(parser)
+    parser.add_argument("--clean", metavar="NODE", nargs="+", default=[],
+                        help="clear all that the broker keeps of these nodes, so that Home Assistant forgets them; "
+                             "refused while one of them is online or sleeping")
+    parser.add_argument("--prefix", default=_PREFIX, metavar="NAME",
+                        help=f"homeassistant.prefix of the nodes (default {_PREFIX})")
+    parser.add_argument("--wait", type=arguments.seconds, default=_WAIT_S, metavar="S",
+                        help=f"seconds to wait for what the broker keeps (default {_WAIT_S})")
+    parser.add_argument("--json", action="store_true", help="one JSON object: findings, and the topics that were cleared")
+
+
+def run(args):
+    wanted = [topics.node_id(name) for name in args.clean]
+    target = connection.target(args)
+    filters = [f"{target.base}/+/#", f"{args.prefix}/device/+/config"]
+    with connection.Connection(target, filters) as link:
+        kept = {message.topic: message.payload for message in link.messages(args.wait)
+                if message.retain and message.payload}
+        nodes = by_node(kept, target.base, args.prefix)
+        found = findings(nodes)
+        cleared = clear(link, {node: nodes.get(node, {}) for node in wanted})
+    if args.json:
+        print(json.dumps({"findings": [finding._asdict() for finding in found if finding.node not in wanted],
+                          "cleared": cleared}))
+    else:
+        print(text(found, wanted, cleared))
+    return errors.FAILED if [finding for finding in found if finding.node not in wanted] else errors.DONE
+
+
+def by_node(kept, base, prefix):
+    """Node -> {topic: payload} of what is kept; the discovery document is among it."""
+    nodes = {}
+    for topic in kept:
+        split = topics.split(base, topic)
+        node = split[0] if split else topic[len(prefix) + 8:-7] if topic.startswith(prefix + "/device/") else None
+        if node and topics.is_node_id(node) and (split or announced_by_mote(kept[topic])):
+            nodes.setdefault(node, {})[topic] = kept[topic]
+    return nodes
+
+
+def announced_by_mote(payload):
+    """Whether a discovery document is one of ours: other firmware shares Home Assistant's topics."""
+    origin = topics.document(payload).get("o")
+    return isinstance(origin, dict) and origin.get("name") == "Mote"
+
+
+def status(messages):
+    """The kept status word of a node, None when there is none."""
+    words = [topics.text(payload) for topic, payload in messages.items() if topic.endswith("/status")]
+    return words[0] if words else None
+
+
+def findings(nodes):
+    """What is wrong with what is kept, node by node."""
+    found = []
+    for node, messages in sorted(nodes.items()):
+        word = status(messages)
+        if word is None:
+            found.append(Finding(node, "messages are kept of a node that has no status",
+                                 "Home Assistant may show a device that is not there", f"mote doctor --clean {node}"))
+        elif word == "offline":
+            found.append(Finding(node, "offline, and the broker keeps what it said last",
+                                 "if it is gone for good, Home Assistant goes on showing it as unavailable",
+                                 f"switch it on, or, when it is gone: mote doctor --clean {node}"))
+        elif word == "rescue":
+            found.append(Finding(node, "runs its recovery program", "it takes no measurements",
+                                 f"mote config get {node}"))
+        for topic in sorted(messages):
+            if "/command/" in topic:
+                found.append(Finding(node, f"a command is kept on {topics.text(topic)}",
+                                     "nodes ignore it, but other firmware would obey it at each connection",
+                                     f"mosquitto_pub -r -n -t '{topics.text(topic)}'"))
+    return found
+
+
+def clear(link, nodes):
+    """Clear everything that is kept of these nodes; returns the topics. Raises UserError, before anything is cleared,
+    when one of them is alive."""
+    for node, messages in nodes.items():
+        if status(messages) in ALIVE:
+            raise errors.UserError(
+                f"{node} is {status(messages)}: switch it off first, or it will say everything again", errors.FAILED)
+    cleared = sorted(topic for messages in nodes.values() for topic in messages)
+    for topic in cleared:
+        link.publish(topic, b"", retain=True)
+    return cleared
+
+
+def text(found, wanted, cleared):
+    """The report for people."""
+    lines = [f"cleared {topics.text(topic)}" for topic in cleared]
+    for finding in found:
+        if finding.node not in wanted:
+            lines += [f"{finding.node}: {finding.what}", f"  why it matters: {finding.why}",
+                      f"  what to do: {finding.do}"]
+    return "\n".join(lines) or "Nothing is wrong with what the broker keeps."
