@@ -13,7 +13,8 @@ def main():
         import asyncio
 
         from firmware.board import Board
-        from firmware.node import Node, lend
+        from firmware.node import Node
+        from lending import lend
 
         board = Board()
         reset = board.reset

@@ -7,28 +7,28 @@ defaults where both are silent. Revision and patch are one stored document, so t
 import json
 
 # One line a key: name, kind, lowest, highest (of a number, or of a text's length), default as JSON, flags.
-# `*` stands for any name. Flags: `?` null is allowed, `!` secret, `+` must be there, `r` a change reconnects.
-# Text, because a table of tuples would take five times the heap.
+# `*` stands for any name. Flags: `?` null is allowed, `!` secret, `+` must be there, `r` a change reconnects,
+# `t` and is on trial, as it could strand the node. Text, because a table of tuples would take five times the heap.
 KEYS = """
 schema int 1 1 1 -
-node.id id 1 23 null ?r
+node.id id 1 23 null ?rt
 node.name text 1 64 null ?r
 node.area text 1 64 null ?r
 node.groups ids 0 8 [] r
 wifi.* names 1 32 {} -
-wifi.*.password text 8 63 null ?!r
-mqtt.host text 1 253 null +r
-mqtt.port int 1 65535 1883 r
-mqtt.path path 1 128 null ?r
-mqtt.user text 1 128 null ?r
-mqtt.password text 0 256 null ?!r
-mqtt.base topic 1 64 "mote" r
+wifi.*.password text 8 63 null ?!rt
+mqtt.host text 1 253 null +rt
+mqtt.port int 1 65535 1883 rt
+mqtt.path path 1 128 null ?rt
+mqtt.user text 1 128 null ?rt
+mqtt.password text 0 256 null ?!rt
+mqtt.base topic 1 64 "mote" rt
 mqtt.keepalive_s int 5 3600 60 r
 mqtt.version int 4 4 4 r
-mqtt.tls.ca files 1 4096 null +r
-mqtt.tls.cert text 1 4096 null ?r
-mqtt.tls.key text 1 4096 null ?!r
-mqtt.tls.server_name text 1 253 null ?r
+mqtt.tls.ca files 1 4096 null +rt
+mqtt.tls.cert text 1 4096 null ?rt
+mqtt.tls.key text 1 4096 null ?!rt
+mqtt.tls.server_name text 1 253 null ?rt
 mqtt.reconnect_window_s int 1 3600 5 r
 mqtt.reconnect_cap_s int 1 86400 60 r
 telemetry.interval_s int 1 86400 60 -
@@ -155,9 +155,9 @@ def is_secret(path):
     return "!" in (row(path) or "------")[5]
 
 
-def reconnects(old, new):
-    """Whether going from one whole configuration to another needs a new connection."""
-    paths = (line[0].split(".") for line in rows() if "r" in line[5])
+def differs(old, new, flag):
+    """Whether two whole configurations differ in a key that has this flag."""
+    paths = (line[0].split(".") for line in rows() if flag in line[5])
     return any(_at(old, path) != _at(new, path) for path in paths)
 
 

@@ -1,7 +1,8 @@
 """What the node is asked to be: base, patch and revision, how a document of them is obeyed, and the report.
 
 Functions over `settings`, which stays: `effective`, the configuration that the parts obey; `report`, the reported
-document in pieces; `revision`. This code and the `table` (firmware.config) may leave memory in between.
+document in pieces; `revision`; `trial`, whether what is obeyed is on trial. This code and the `table`
+(firmware.config) may leave memory in between.
 """
 
 import json
@@ -20,21 +21,25 @@ class ConfigError(ValueError):
 
 def load(board, table, settings):
     """Read base and patch. Raises ConfigError when the base itself is wrong: nobody could then be reported to."""
+    hold(board, table, settings, stored(board), "applied", None)
+
+
+def hold(board, table, settings, document, state, reason):
+    """Obey a stored document. Raises ConfigError when the base itself is wrong."""
     base = _base(board, table)
-    settings.revision, patch = _stored(board)
-    whole = table.merge(base, patch)
+    whole = table.merge(base, document["patch"])
     problems = table.check(whole)
     if problems:  # a newly provisioned base that the old patch does not fit: the base alone is known to be good
-        whole = base
+        whole, state, reason = base, "rejected", "the patch does not fit"
     settings.effective = table.filled(whole)
-    state, reason = ("rejected", "the patch does not fit") if problems else ("applied", None)
-    settings.report = _report(table, settings.effective, settings.revision, patch, state, reason, problems)
+    settings.revision, settings.trial = document["revision"], "old" in document
+    settings.report = _report(table, settings.effective, settings.revision, document["patch"], state, reason, problems)
 
 
 def obey(board, table, settings, data):
     """Obey a document from `config/set` (bytes, or None when it was too long). Returns None when it changed nothing,
     else what follows, "live" or "reconnect", after which `tell` is due."""
-    patch = _stored(board)[1]
+    patch = stored(board)["patch"]
     try:
         document = parsed(data)
         revision = document.get("revision")
@@ -48,40 +53,9 @@ def obey(board, table, settings, data):
             return None
         if revision > settings.revision + _MAX_STEP:
             raise ConfigError("revision is more than %d ahead" % _MAX_STEP)
-        return _change(board, table, settings, revision, _with_secrets(table, wanted, patch, ()))
+        return change(board, table, settings, revision, _with_secrets(table, wanted, patch, ()))
     except ConfigError as error:
-        return _refuse(board, table, settings, patch, error)
-
-
-def obey_key(board, table, settings, key, data):
-    """Obey a bare value for one dotted key; returns as `obey` does."""
-    patch = _stored(board)[1]
-    path = key.split(".")
-    try:
-        line = table.row(path)
-        if not line or line[1] == "names":
-            raise ConfigError("no such key", [(key[:60], None, "a key of the table")])
-        value = _bare(data)
-        for part in reversed(path):
-            value = {part: value}
-        return _change(board, table, settings, settings.revision + 1, table.merge(patch, value))
-    except ConfigError as error:
-        return _refuse(board, table, settings, patch, error)
-
-
-def _bare(data):
-    """A bare value: JSON, or else the text itself."""
-    if data is None or len(data) > 256:
-        raise ConfigError("longer than 256 bytes")
-    try:
-        text = str(data, "utf-8")
-    except UnicodeError:
-        raise ConfigError("not UTF-8")
-    _check_depth(data)
-    try:
-        return json.loads(text)
-    except (ValueError, RuntimeError):
-        return text
+        return refused(board, table, settings, patch, error)
 
 
 def _base(board, table):
@@ -95,13 +69,18 @@ def _base(board, table):
     return base
 
 
-def _stored(board):
-    """(revision, patch) as they were stored last."""
+def stored(board):
+    """What was stored last: revision, patch and, on trial, `old`, the patch that holds again when it fails."""
     data = board.files.load(_FILE)
-    if not data:
-        return 0, {}
-    document = json.loads(str(data, "utf-8"))
-    return document["revision"], document["patch"]
+    return json.loads(str(data, "utf-8")) if data else {"revision": 0, "patch": {}}
+
+
+def store(board, document):
+    """Replace what is stored, all or nothing. Raises ConfigError."""
+    try:
+        board.files.save(_FILE, json.dumps(document).encode())
+    except OSError as error:
+        raise ConfigError("not stored: %s" % error)
 
 
 def _with_secrets(table, patch, old, path):
@@ -120,7 +99,7 @@ def _with_secrets(table, patch, old, path):
     return patch
 
 
-def _change(board, table, settings, revision, patch):
+def change(board, table, settings, revision, patch):
     """Check the whole, store it, and only then obey it."""
     if settings.effective["config"]["key"] is not None:
         raise ConfigError("config.key is set: only signed documents are obeyed")
@@ -134,19 +113,19 @@ def _change(board, table, settings, revision, patch):
     if (patch.get("config") or {}).get("key") is not None:
         raise ConfigError("config.key comes with config.json, never over the air")
     effective = table.filled(whole)
-    effect = "reconnect" if table.reconnects(settings.effective, effective) else "live"
-    try:  # last of all, so that a lack of memory cannot leave it half done
-        board.files.save(_FILE, json.dumps({"revision": revision, "patch": patch}).encode())
-    except OSError as error:
-        raise ConfigError("not stored: %s" % error)
-    settings.revision = revision
-    settings.effective = effective
+    effect = "reconnect" if table.differs(settings.effective, effective, "r") else "live"
+    document, before = {"revision": revision, "patch": patch}, stored(board)
+    if "old" in before or table.differs(settings.effective, effective, "t"):
+        document["old"] = before.get("old", before["patch"])
+    store(board, document)  # last of all, so that a lack of memory cannot leave it half done
+    settings.revision, settings.effective, settings.trial = revision, effective, "old" in document
     return effect
 
 
 def tell(board, table, settings):
     """Report what is obeyed now: apart from `obey`, so that what that needed is free again."""
-    settings.report = _report(table, settings.effective, *_stored(board), "applied", None, ())
+    state = "trial" if settings.trial else "applied"
+    settings.report = _report(table, settings.effective, settings.revision, stored(board)["patch"], state, None, ())
 
 
 def mistakes(table, document):
@@ -175,10 +154,10 @@ def _check_driver(prefix, options, problems):
 
 def refuse(board, table, settings, reason):
     """Report that a document was not obeyed."""
-    _refuse(board, table, settings, _stored(board)[1], ConfigError(reason))
+    refused(board, table, settings, stored(board)["patch"], ConfigError(reason))
 
 
-def _refuse(board, table, settings, patch, error):
+def refused(board, table, settings, patch, error):
     reason = error.args[0]
     problems = error.args[1] if len(error.args) > 1 else ()
     board.log("config refused: %s %s" % (reason, " ".join([str(problem[0]) for problem in problems])))
@@ -218,7 +197,7 @@ def parsed(data):
     """The JSON object in `data` (bytes). Raises ConfigError; size and depth are looked at before parsing."""
     if data is None or len(data) > _MAX_BYTES:
         raise ConfigError("longer than %d bytes, or than there is memory for" % _MAX_BYTES)
-    _check_depth(data)
+    check_depth(data)
     try:
         document = json.loads(str(data, "utf-8"))
     except MemoryError:
@@ -230,7 +209,7 @@ def parsed(data):
     return document
 
 
-def _check_depth(data):
+def check_depth(data):
     depth = deepest = 0
     quoted = escaped = False
     for byte in data:

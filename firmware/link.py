@@ -37,8 +37,7 @@ class Link:
         self._outbox = outbox
         self._take = take
         self._birth = birth
-        self._config = None
-        self._dialect = None
+        self._config = self._dialect = None
         self._leave = asyncio.Event()
         self._quit = False
         self._posted = []
@@ -47,6 +46,7 @@ class Link:
         self._online_ms = None
         self.state = "down"
         self.sessions = 0
+        self.fault = None  # why the last session or attempt ended
         self.dropped = 0  # posted messages that found no place
         self.promise_ms = 0  # by this uptime it will have moved; None while the session's own deadlines hold
 
@@ -82,7 +82,8 @@ class Link:
             try:
                 await self._session()
             except LINK_ERRORS as error:
-                self._board.log("link: %s while %s" % (self._reason(error), self.state))
+                self.fault = self._reason(error)
+                self._board.log("link: %s while %s" % (self.fault, self.state))
             self._to("down")
             if not self._leave.is_set():
                 await together(self._pause(), self._leave.wait())
@@ -228,7 +229,6 @@ async def _open(board, mqtt):
         return stream
     try:
         from mqtt_ws import upgrade
-
         return await upgrade(stream, "%s:%d" % (mqtt["host"], mqtt["port"]), mqtt["path"])
     except BaseException:  # cancelled, too: nobody else has the stream yet
         await _close(stream)

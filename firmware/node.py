@@ -1,35 +1,18 @@
 """The node: builds the parts, hands each what it needs, and ends when any of them ends."""
 
 import gc
-import json
-import sys
 
 from firmware import VERSION
 from firmware.control import Control
 from firmware.link import Link
 from firmware.outbox import Outbox
 from firmware.sampler import Sampler
+from lending import load
 from ring import Ring
 from together import together
 from uptime import Uptime
 
 _TEND_MS = 5_000
-_FIRST_BOOT_BELOW = 2**29  # a fresh filesystem draws its first boot number below this, so that none ever repeats
-
-
-def load(name):
-    """Import a module by its dotted name and return it."""
-    __import__(name)
-    return sys.modules[name]
-
-
-def lend(name):
-    """As `load`, but forget the module, so that its memory is free again once the caller has done with it."""
-    module = load(name)
-    del sys.modules[name]
-    package, _, short = name.rpartition(".")
-    delattr(sys.modules[package], short)
-    return module
 
 
 class Settings:
@@ -39,14 +22,12 @@ class Settings:
         self.effective = None
         self.report = ()
         self.revision = 0
+        self.trial = False
 
 
 class Node:
-    """One node in the world that `board` is.
-
-    `fetch` loads the modules that are seldom needed, at births and for documents of the configuration: `load` keeps
-    them, `lend` is for worlds whose memory is tight.
-    """
+    """One node in the world that `board` is. `fetch` loads the modules that are seldom needed, at births and for
+    documents of the configuration: lending.load keeps them, lending.lend is for worlds whose memory is tight."""
 
     def __init__(self, board, fetch=load):
         self._board = board
@@ -60,23 +41,23 @@ class Node:
         verbs = {"restart": self._restart, "sample": self._sample, "report": self._report, "identify": self._identify}
         self._control = Control(board, verbs, self._follow, self._reply)
         self._link = Link(board, self._uptime, self._outbox, self._receive, self._birth)
-        self._dialect = None
+        self._dialect = self._heap_low = None
         self._drivers = {}  # sensor name: (options, driver)
-        self._boot = 0
-        self._heap_low = None
-        self._diagnostics_ms = 0
+        self._boot = self._diagnostics_ms = 0
+        self._trial = None  # when it is over (uptime, ms), the nonce that proves it good, sessions before it
+        self._heard = False
 
     def stop(self):
         """Ask for a clean leave: `offline` is published, DISCONNECT sent, and `run` returns."""
         self._link.leave()
 
     async def run(self):
-        """Live until stopped; returns "stopped", or "restart" when a command asked for it.
-
-        Raises ConfigError when the provisioned configuration is wrong.
-        """
+        """Live until stopped; returns "stopped", or "restart" when a command asked for it. Raises ConfigError when the
+        provisioned configuration is wrong."""
         self._desired("load")
-        self._boot = _next_boot(self._board)
+        if self._settings.trial:
+            self._settle("roll_back", "restarted before the node was online")
+        self._boot = self._fetch("firmware.boots").next_boot(self._board)
         self._build()
         await together(self._link.run(), self._live())
         return self._ending
@@ -144,20 +125,27 @@ class Node:
         yield from self._dialect.birth(self._fetch, self._board)
         if self._settings.report:
             yield self._dialect.report(self._settings.report)
+        if self._trial:
+            yield self._dialect.probe(self._trial[1])
         self._sample(None)
 
     def _receive(self, topic, payload, retained):
         route = self._dialect.route(topic, payload, retained)
-        if route:
+        if route and route[0] == "probe":  # a broker may acknowledge what it then hands to nobody
+            self._heard = self._trial and payload == self._trial[1] and self._link.sessions > self._trial[2]
+        elif route:
             self._control.receive(self._uptime.ms(), *route, payload)
-            self._wake.set()
+        self._wake.set()
 
     def _follow(self, kind, name, payload):
         """Follow a document of the configuration, or the wish of Home Assistant to hear everything again."""
         if kind == "announce":
             return self._report(None)
         try:
-            effect = self._desired("obey", payload) if kind == "config" else self._desired("obey_key", name, payload)
+            if kind == "config":
+                effect = self._desired("obey", payload)
+            else:
+                effect = self._beside("firmware.one_key", "obey_key", name, payload)
         except MemoryError:  # nothing was applied: all that needs memory comes before it is stored
             effect = payload = None
             if not self._try("refuse", "not enough memory") and self._settings.report:
@@ -167,12 +155,39 @@ class Node:
             self._build()
             if not self._try("tell"):  # at the start, where there is room, it will be told
                 return self._restart(None)
+            if self._settings.trial:
+                over_ms = self._uptime.ms() + 1000 * self._settings.effective["config"]["trial_s"]
+                self._trial = over_ms, b"%d" % int(self._board.random() * 2**30), self._link.sessions
+                self._heard, self._link.fault = False, None
         if effect == "live":
             self._report(None)
         elif effect:
             self._link.reconnect()
-        elif self._settings.report:
+        elif self._settings.report and self._link.state == "online":  # else the next birth tells, and nothing older
             self._link.post(self._dialect.report(self._settings.report))
+
+    def _beside(self, module, verb, *arguments):
+        """Call a function of a module that builds on firmware.desired, and forget the code again."""
+        gc.collect()
+        table, desired = self._fetch("firmware.config"), self._fetch("firmware.desired")
+        return getattr(self._fetch(module), verb)(desired, self._board, table, self._settings, *arguments)
+
+    def _settle(self, verb, *arguments):
+        try:
+            self._beside("firmware.trial", verb, *arguments)
+        except MemoryError:  # at the start there is room: it then goes back, or has been kept
+            self._restart(None)
+        self._trial, self._heard = None, False
+
+    def _judge(self, now):
+        """Keep what is on trial once the node has heard itself through it; go back when it has not in time."""
+        if self._heard:
+            self._settle("confirm")
+            self._link.post(self._dialect.report(self._settings.report))
+        elif now >= self._trial[0]:
+            self._settle("roll_back", self._link.fault or "the node did not hear itself")
+            self._build()
+            self._link.reconnect()
 
     def _try(self, *what):
         try:
@@ -196,7 +211,7 @@ class Node:
         self._control.identify(self._settings.effective["board"]["led_pin"])
 
     def _report(self, word):
-        for message in self._birth():
+        for message in self._birth() if self._link.state == "online" else ():
             self._link.post(message)
         self._diagnostics_ms = 0
 
@@ -205,6 +220,8 @@ class Node:
         link_ms = self._link.promise_ms
         if link_ms is None or now <= link_ms:
             self._board.feed()
+        if self._trial:
+            self._judge(now)
         if now >= self._diagnostics_ms and self._link.state == "online":  # offline they would only grow old
             self._diagnostics_ms = now + 1000 * self._settings.effective["telemetry"]["diagnostics_s"]
             self._link.post(self._dialect.diagnostics(self._diagnostics()))
@@ -231,15 +248,3 @@ class Node:
             "rejected": self._sampler.rejected,
             "lost": {"commands": self._control.dropped, "messages": self._link.dropped},
         }
-
-
-def _next_boot(board):
-    """Count this start, in a file of its own, since it changes at each."""
-    stored = board.files.load("boot")
-    boot = json.loads(stored) + 1 if stored else int(board.random() * _FIRST_BOOT_BELOW) + 1
-    try:
-        board.files.save("boot", json.dumps(boot).encode())
-    except OSError as error:  # flash that is full or worn out must not end a node that can still measure
-        board.log("boot number not stored: %s" % error)
-        boot = int(board.random() * _FIRST_BOOT_BELOW) + 1
-    return boot

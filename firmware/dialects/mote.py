@@ -19,7 +19,7 @@ class Dialect:
         self._group = base + "/group/"
         self._announce = config["homeassistant"]["prefix"] + "/status"
         wide = [self._all + "+"] + [self._group + group + "/command/+" for group in config["node"]["groups"]]
-        own = [self._top + "config/set", self._top + "command/+"]
+        own = [self._top + "config/set", self._top + "command/+", self._top + "probe"]
         if config["homeassistant"]["controls"]:
             own.append(self._top + "config/set/+")
         self.subscriptions = [(topic, 1) for topic in own + wide]
@@ -27,7 +27,7 @@ class Dialect:
             self.subscriptions.append((self._announce, 0))
 
     def route(self, topic, payload, retained):
-        """(kind, name, wide) of what came in, kind being "config", "key", "command" or "announce"; None to ignore it.
+        """(kind, name, wide) of what came in, kind "config", "key", "command", "probe" or "announce"; or None.
 
         Only the desired configuration may be retained: an old command must not be obeyed again at each connection.
         """
@@ -35,6 +35,8 @@ class Dialect:
             return None if payload == b"" else ("config", None, False)
         if retained:
             return None
+        if topic == self._top + "probe":
+            return "probe", None, False
         if topic == self._announce:
             return ("announce", None, True) if payload == b"online" else None
         if topic.startswith(self._top + "config/set/"):
@@ -62,6 +64,10 @@ class Dialect:
     def report(self, pieces):
         """The reported configuration."""
         return self._top + "config", pieces, True, 1
+
+    def probe(self, nonce):
+        """What proves that the node is heard and hears: it comes back through its own subscription."""
+        return self._top + "probe", nonce, False, 1
 
     def diagnostics(self, fields):
         """Counters and health."""

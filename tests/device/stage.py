@@ -311,6 +311,8 @@ class Line(Stream):
             self.owed.append(number)
             if self._broker.acknowledges:
                 self.acknowledge()
+        if self._broker.echoes and (message.topic, 1) in self.filters:
+            self.deliver(message.topic, message.payload)
 
 
 class Broker:
@@ -323,6 +325,7 @@ class Broker:
         self.grants = True  # whether SUBACK comes
         self.acknowledges = True
         self.pongs = True
+        self.echoes = True  # whether what is published on a topic that is subscribed comes back
         self.slow_close = False
 
     def accept(self, board):

@@ -101,7 +101,7 @@ def test_every_default_is_what_its_own_check_accepts():
     count = 0
     for path, kind, _, _, default, flags in rows():
         count += 1
-        assert set(flags) <= set("-?!+r"), path
+        assert set(flags) <= set("-?!+rt"), path
         assert kind in WRONG, path
         if "+" in flags:
             equal(default, None, path)
@@ -357,7 +357,7 @@ def test_merge_shares_nothing_that_is_changed_later():
 
 def test_only_keys_that_say_so_need_a_new_connection():
     before = filled(RICH)
-    assert not config.reconnects(before, filled(RICH))
+    assert not config.differs(before, filled(RICH), "r")
     live = []
     for path, kind, low, high, default, flags in rows():
         value = {"int": int(low), "number": low, "bool": not default, "ids": ["z"], "hosts": ["z"]}.get(kind, "z" * 8)
@@ -365,8 +365,8 @@ def test_only_keys_that_say_so_need_a_new_connection():
             value = int(high)
         after = filled(put(RICH, path, value))
         if after != before:
-            equal(config.reconnects(before, after), "r" in flags, path)
-            equal(config.reconnects(after, before), "r" in flags, path)
+            equal(config.differs(before, after, "r"), "r" in flags, path)
+            equal(config.differs(after, before, "r"), "r" in flags, path)
         if "r" not in flags:
             live.append(".".join(path))
     equal(sorted(live), sorted([
@@ -380,9 +380,9 @@ def test_a_network_or_sensor_that_comes_or_goes_needs_a_new_connection():
     sensor = filled(put(RICH, ["sensors", "sky", "driver"], "bh1750"))
     plain = filled(put(RICH, ["mqtt", "tls"], None))
     for after in (more, sensor, plain, filled(LEAST)):
-        assert config.reconnects(before, after)
-        assert config.reconnects(after, before)
-    assert not config.reconnects(before, filled(put(RICH, ["sensors", "air", "interval_s"], 5)))
+        assert config.differs(before, after, "r")
+        assert config.differs(after, before, "r")
+    assert not config.differs(before, filled(put(RICH, ["sensors", "air", "interval_s"], 5)), "r")
 
 
 def test_the_example_is_a_configuration_that_works():

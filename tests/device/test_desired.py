@@ -2,7 +2,7 @@
 
 import json
 
-from firmware import config, desired
+from firmware import config, desired, one_key
 from minitest import equal, raises
 from stage import Board
 
@@ -25,6 +25,7 @@ class Settings:
         self.effective = None
         self.report = ()
         self.revision = 0
+        self.trial = False
 
 
 class Desk:
@@ -45,7 +46,7 @@ class Desk:
         return self._told(desired.obey(self.board, config, self.settings, data))
 
     def key(self, key, data):
-        return self._told(desired.obey_key(self.board, config, self.settings, key, data))
+        return self._told(one_key.obey_key(desired, self.board, config, self.settings, key, data))
 
     def _told(self, effect):
         if effect:
@@ -63,7 +64,7 @@ class Desk:
         equal(found["revision"], self.settings.revision)
         for error in found["errors"]:
             equal(sorted(error), ["allowed", "found", "key"])
-        assert found["state"] in ("applied", "rejected")
+        assert found["state"] in ("applied", "rejected", "trial", "rolled-back")
         return found
 
     def stored(self):
@@ -314,7 +315,7 @@ def test_a_bare_value_changes_one_key_of_the_patch():
     equal(desk.settings.revision, 7)
     stored = {"node": {"name": "Cellar"}, "telemetry": {"interval_s": 5}, "mqtt": {"password": "new-secret"},
               "sensors": {"sky": None, "air": {"interval_s": 7}}}
-    equal(desk.stored(), {"revision": 7, "patch": stored})
+    equal(desk.stored(), {"revision": 7, "patch": stored, "old": {}})
     equal(desk.key("telemetry.interval_s", b"null"), "live", "null gives the key back to the base:")
     equal(desk.settings.effective["telemetry"]["interval_s"], 60)
     equal(desk.again().report()["revision"], 8)

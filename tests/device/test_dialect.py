@@ -5,7 +5,7 @@ import os
 
 from firmware import config
 from firmware.dialects.mote import Dialect
-from firmware.node import lend, load
+from lending import lend, load
 from minitest import equal
 from stage import Board
 
@@ -131,12 +131,12 @@ def believable(component, part):
 
 
 def test_subscriptions_are_those_of_the_design():
-    own = [TOP + "config/set", TOP + "config/set/+", TOP + "command/+"]
+    own = [TOP + "config/set", TOP + "config/set/+", TOP + "command/+", TOP + "probe"]
     wide = ["mote/all/command/+", "mote/group/garden/command/+", "mote/group/south/command/+"]
     equal(sorted(dialect().subscriptions),
           sorted([(topic, 1) for topic in own + wide] + [("homeassistant/status", 0)]))
     found = dict(dialect(homeassistant={"controls": False, "discovery": False}, node={"groups": []}).subscriptions)
-    equal(sorted(found), sorted([TOP + "config/set", TOP + "command/+", "mote/all/command/+"]))
+    equal(sorted(found), sorted([TOP + "config/set", TOP + "command/+", TOP + "probe", "mote/all/command/+"]))
 
 
 def test_base_id_and_prefix_are_everywhere():

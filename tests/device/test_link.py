@@ -99,7 +99,7 @@ async def test_a_session_is_introduced_in_order():
         equal(rig.board.opened, [(0, "broker.test", 1883, None)])
         equal(rig.line.hello, {"id": "n-1", "keepalive_s": 60, "clean": True, "user": "u", "password": "p",
                                "will": (TOP + "status", b"offline", True, 1)})
-        equal(sorted(rig.line.filters), sorted([(TOP + "config/set", 1), (TOP + "config/set/+", 1),
+        equal(sorted(rig.line.filters), sorted([(TOP + "config/set", 1), (TOP + "config/set/+", 1), (TOP + "probe", 1),
                                                 (TOP + "command/+", 1), ("mote/all/command/+", 1)]))
         equal([(message.topic, message.payload, message.retain, message.qos) for message in rig.line.messages],
               [(TOP + "info", b"{}", True, 1), (TOP + "status", b"online", True, 1)])

@@ -146,7 +146,7 @@ def test_server_that_wants_a_name_gets_it(world):
 def obey(world, node, revision, patch):
     """Send a patch; wait until it is reported as applied and readings come on the new connection."""
     since = world.auditor.publish(node.topic("config/set"), {"revision": revision, "patch": patch})
-    report = world.auditor.wait_json(node.topic("config"), TRY_LIMIT_S, since)
+    report = world.auditor.wait_json(node.topic("config"), TRY_LIMIT_S, since, lambda found: found["state"] != "trial")
     assert (report["revision"], report["state"]) == (revision, "applied"), report
     world.auditor.wait_message(node.topic("info"), TRY_LIMIT_S, since)
     is_back(world, node, time.monotonic())

@@ -9,7 +9,8 @@ import json
 import os
 import sys
 
-from firmware.node import Node, lend
+from firmware.node import Node
+from lending import lend
 from stream import Stream
 from together import together
 from tools.host.board import HostBoard

@@ -22,13 +22,13 @@ def add_arguments(parser):
         "1: there are findings, 3: the broker cannot be reached.", 100)
     connection.add_connection_options(parser)
     parser.add_argument("--clean", metavar="NODE", nargs="+", default=[],
-                        help="clear all that the broker keeps of these nodes, so that Home Assistant forgets them; "
+                        help="clear what the broker keeps of these nodes, also for Home Assistant; "
                              "refused while one of them is online or sleeping")
     parser.add_argument("--prefix", default=_PREFIX, metavar="NAME",
                         help=f"homeassistant.prefix of the nodes (default {_PREFIX})")
     parser.add_argument("--wait", type=arguments.seconds, default=_WAIT_S, metavar="S",
                         help=f"seconds to wait for what the broker keeps (default {_WAIT_S})")
-    parser.add_argument("--json", action="store_true", help="one JSON object: findings, and the topics that were cleared")
+    parser.add_argument("--json", action="store_true", help="one JSON object: findings, and the topics now cleared")
 
 
 def run(args):

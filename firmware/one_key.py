@@ -1,0 +1,34 @@
+"""A bare value for one key, as Home Assistant's controls send it. Over what firmware.desired keeps; only lent."""
+
+import json
+
+
+def obey_key(desired, board, table, settings, key, data):
+    """Obey a bare value for one dotted key; returns as firmware.desired.obey does."""
+    patch = desired.stored(board)["patch"]
+    path = key.split(".")
+    try:
+        line = table.row(path)
+        if not line or line[1] == "names":
+            raise desired.ConfigError("no such key", [(key[:60], None, "a key of the table")])
+        value = _bare(desired, data)
+        for part in reversed(path):
+            value = {part: value}
+        return desired.change(board, table, settings, settings.revision + 1, table.merge(patch, value))
+    except desired.ConfigError as error:
+        return desired.refused(board, table, settings, patch, error)
+
+
+def _bare(desired, data):
+    """A bare value: JSON, or else the text itself."""
+    if data is None or len(data) > 256:
+        raise desired.ConfigError("longer than 256 bytes")
+    try:
+        text = str(data, "utf-8")
+    except UnicodeError:
+        raise desired.ConfigError("not UTF-8")
+    desired.check_depth(data)
+    try:
+        return json.loads(text)
+    except (ValueError, RuntimeError):
+        return text

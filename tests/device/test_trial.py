@@ -1,0 +1,146 @@
+"""Trial and rollback: a change that could strand a node is kept once the node has heard itself, or not at all."""
+
+import json
+
+from firmware import config, desired, trial
+from minitest import equal
+from stage import Board
+from test_desired import BASE as DESK_BASE
+from test_desired import Desk
+from test_node import BASE, TOP, Rig, again
+
+TRIAL_MS = 120_000
+ELSEWHERE = {"mqtt": {"host": "elsewhere.test"}}
+
+
+class Picky(Board):
+    """A board for which there is one broker only."""
+
+    async def open_stream(self, host, port, tls):
+        if host == "elsewhere.test":
+            raise OSError("name not found")
+        return await super().open_stream(host, port, tls)
+
+
+def states(rig):
+    """(state, revision, reason) of every report on whatever connection."""
+    reports = [message.json() for line in rig.broker.lines for message in line.on(TOP + "config")]
+    return [(report["state"], report["revision"], report["reason"]) for report in reports]
+
+
+def stored(rig):
+    return json.loads(rig.board.files.content["config"])
+
+
+def document(revision, patch):
+    return json.dumps({"revision": revision, "patch": patch})
+
+
+async def test_what_works_is_kept():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        await rig.says("config/set", document(1, ELSEWHERE), ms=5_000)
+        equal(states(rig), [("applied", 0, None), ("trial", 1, None), ("applied", 1, None)])
+        equal(stored(rig), {"revision": 1, "patch": ELSEWHERE})
+        await rig.pass_ms(2 * TRIAL_MS)
+        equal(len(rig.broker.lines), 2, "and nothing comes after:")
+
+
+async def test_a_node_that_does_not_hear_itself_goes_back():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        rig.broker.echoes = False  # as under an access control that lets everything in and nothing out
+        await rig.says("config/set", document(1, ELSEWHERE), ms=TRIAL_MS - 1_000)
+        equal(states(rig)[1:], [("trial", 1, None)])
+        assert "old" in stored(rig)
+        await rig.pass_ms(10_000)
+        equal(states(rig)[2:], [("rolled-back", 1, "the node did not hear itself")])
+        equal(stored(rig), {"revision": 1, "patch": {}})
+        await rig.says("config/set", document(1, ELSEWHERE), retain=True, ms=2 * TRIAL_MS)
+        equal(states(rig)[3:], states(rig)[2:3], "what failed is not tried again, and told again:")
+        equal(len(rig.broker.lines), 3)
+
+
+async def test_a_broker_that_is_not_there_costs_the_trial_and_no_more():
+    async with Rig(board=Picky(BASE)) as rig:
+        await rig.go(3_000)
+        await rig.says("config/set", document(1, ELSEWHERE), ms=TRIAL_MS)
+        before = len(rig.broker.lines)
+        await rig.pass_ms(12_000)
+        equal(states(rig)[1:], [("rolled-back", 1, "name not found")])
+        equal(len(rig.broker.lines), before + 1 if before == 1 else before)
+        assert rig.line.on(TOP + "telemetry/air"), "it measures and tells again"
+        assert len(rig.backlog()) >= 10, "and what was measured meanwhile is not lost"
+
+
+async def test_a_restart_during_a_trial_ends_it():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        rig.broker.echoes = False
+        await rig.says("config/set", document(3, ELSEWHERE), ms=5_000)
+    async with Rig(board=again(rig)) as later:
+        await later.go(3_000)
+        equal(states(later), [("rolled-back", 3, "restarted before the node was online")])
+        equal(stored(later), {"revision": 3, "patch": {}})
+    async with Rig(board=again(later)) as last:
+        await last.go(3_000)
+        equal(states(last), [("applied", 3, None)])
+
+
+async def test_a_second_change_during_a_trial_goes_back_to_what_was_good():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        rig.broker.echoes = False
+        await rig.says("config/set", document(1, ELSEWHERE), ms=5_000)
+        more = {"mqtt": {"host": "elsewhere.test"}, "telemetry": {"qos": 0}}
+        await rig.says("config/set", document(2, more), ms=5_000)
+        equal(stored(rig), {"revision": 2, "patch": more, "old": {}})
+        await rig.pass_ms(2 * TRIAL_MS)
+        equal(states(rig)[-1], ("rolled-back", 2, "the node did not hear itself"))
+        equal(stored(rig), {"revision": 2, "patch": {}})
+
+
+async def test_a_change_that_cannot_strand_is_not_on_trial():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        rig.broker.echoes = False
+        await rig.says("config/set", document(1, {"node": {"name": "Attic"}, "telemetry": {"interval_s": 5}}), ms=5_000)
+        equal(states(rig)[-1], ("applied", 1, None))
+        assert "old" not in stored(rig)
+
+
+async def test_only_the_new_connection_proves_a_change():
+    async with Rig(board=Picky(BASE)) as rig:
+        await rig.go(3_000)
+        rig.line.deliver(TOP + "config/set", document(1, ELSEWHERE))
+        rig.line.deliver("homeassistant/status", b"online", 0)  # it says everything again, perhaps here
+        await rig.pass_ms(TRIAL_MS + 12_000)
+        equal(states(rig)[-1], ("rolled-back", 1, "name not found"))
+
+
+def test_a_trial_whose_end_cannot_be_stored_is_rolled_back_at_the_next_start():
+    for end in (trial.confirm, trial.roll_back):
+        desk = Desk()
+        desk.send(1, {"mqtt": {"host": "elsewhere.test"}})
+        assert desk.settings.trial
+        desk.board.files.fails = OSError("full")
+        if end == trial.confirm:
+            end(desired, desk.board, config, desk.settings)
+            assert desk.settings.trial, "not kept, so not good"
+        else:
+            end(desired, desk.board, config, desk.settings, "why")
+            equal((desk.report()["state"], desk.report()["reason"]), ("rolled-back", "why"))
+            equal(desk.settings.effective["mqtt"]["host"], DESK_BASE["mqtt"]["host"])
+        desk.board.files.fails = None
+        assert desk.again().settings.trial
+
+
+def test_secrets_come_back_with_a_rollback():
+    desk = Desk()
+    desk.send(1, {"mqtt": {"password": "a-first-secret"}})
+    trial.confirm(desired, desk.board, config, desk.settings)
+    equal(desk.report()["state"], "applied")
+    desk.send(2, {"mqtt": {"password": "a-wrong-secret"}})
+    trial.roll_back(desired, desk.board, config, desk.settings, "refused")
+    equal(desk.settings.effective["mqtt"]["password"], "a-first-secret")
+    equal(desk.again().settings.effective["mqtt"]["password"], "a-first-secret")
