@@ -58,7 +58,8 @@ async def _ask(server, socket, sleep_ms):
     try:
         sock.setblocking(False)
         nonce = os.urandom(NONCE_BYTES)
-        sock.sendto(request(nonce), address)
+        sock.connect(address)  # so that what comes from another address or port never reaches us
+        sock.send(request(nonce))
         for _ in range(_TRIES):
             await sleep_ms(_TRY_MS)
             try:

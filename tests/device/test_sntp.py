@@ -1,5 +1,6 @@
 """SNTP packets, against the layout and the sanity checks of RFC 4330."""
 
+import asyncio
 import struct
 
 import sntp
@@ -71,3 +72,54 @@ def test_a_year_before_this_code_or_far_away_is_refused():
         refused(reply(seconds=unix_s + NTP_1970_S))
     equal(sntp.parse(reply(seconds=sntp.FIRST_S + NTP_1970_S), NONCE), sntp.FIRST_S)
     equal(sntp.parse(reply(seconds=sntp.LAST_S - 1 + NTP_1970_S), NONCE), sntp.LAST_S - 1)
+
+
+class Wire:
+    """A `socket` module whose one server answers truly, but first a stranger does, who knows the nonce."""
+
+    SOCK_DGRAM = 2
+    server = "server"
+
+    def __init__(self):
+        self.peer = None
+        self.inbox = []
+        self.closed = False
+
+    def getaddrinfo(self, host, port, family, kind):
+        equal((host, port, kind), ("time.example", 123, self.SOCK_DGRAM))
+        return [(2, kind, 0, "", self.server)]
+
+    def socket(self, family, kind):
+        return self
+
+    def setblocking(self, flag):
+        equal(flag, False)
+
+    def connect(self, address):
+        self.peer = address
+
+    def send(self, packet):
+        for source, seconds in (("stranger", NOW_S + 86400), (self.server, NOW_S)):
+            if self.peer in (None, source):  # as an operating system delivers to a connected socket
+                self.inbox.append(reply(seconds=seconds + NTP_1970_S, nonce=packet[40:48]))
+
+    def sendto(self, packet, address):
+        self.send(packet)
+
+    def recv(self, limit):
+        if not self.inbox:
+            raise OSError(11)
+        return self.inbox.pop(0)
+
+    def close(self):
+        self.closed = True
+
+
+async def at_once(ms):
+    pass
+
+
+def test_an_answer_from_another_address_is_never_seen():
+    wire = Wire()
+    equal(asyncio.run(sntp.ask(["time.example"], wire, at_once)), NOW_S)
+    assert wire.closed

@@ -49,13 +49,17 @@ class Datagrams:
         self._esp32 = esp32
         self._esp32.sockets += 1
         self._replies = None
+        self._server = None
 
     def setblocking(self, on):
         assert not on
         self._replies = []
 
-    def sendto(self, data, address):
-        self._replies += self._esp32.time_servers[address](data)
+    def connect(self, address):
+        self._server = address
+
+    def send(self, data):
+        self._replies += self._esp32.time_servers[self._server](data)
 
     def recv(self, size):
         """One datagram of those that came; a socket that would block is a fault."""
