@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UMQTT := build/umqtt/simple.py
 
-.PHONY: setup demo test test-ha bench size lint board soak clean
+.PHONY: setup demo test test-ha bench size lint board soak fuzz clean
 
 setup: $(INSTALLED) $(UMQTT)
 
@@ -39,6 +39,11 @@ test: setup
 test-ha: setup
 	@$(BIN)/python -m tests.home_assistant.install
 	@$(BIN)/python -m pytest tests/home_assistant
+
+# A hundred thousand broken packets on each interpreter, others each time: SEED=N repeats a run.
+fuzz: setup
+	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; MOTE_FUZZ_CASES=100000 MOTE_FUZZ_SEED=$$seed \
+	  $(BIN)/python -m pytest --timeout 1800 tests/device/test_mqtt_fuzz.py
 
 # The outages at full length and ten minutes of heap: a quarter of an hour.
 soak: setup

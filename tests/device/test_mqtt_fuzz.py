@@ -5,6 +5,7 @@ A second reading of the same bytes, by simpler code that has all of them at hand
 
 import asyncio
 import gc
+import os
 import random
 
 from minitest import equal
@@ -14,8 +15,8 @@ from scripted import CONNACK, Session, Stream, packet, packets, puback, publish,
 if not hasattr(gc, "mem_alloc"):
     import tracemalloc
 
-CASES = 10_000
-SEED = 311  # printed when a case fails
+CASES = int(os.getenv("MOTE_FUZZ_CASES", "10000"))  # `make fuzz` asks for more
+SEED = int(os.getenv("MOTE_FUZZ_SEED", "311"))  # printed when a case fails
 LIMIT_BYTES = 300
 BUFFER_BYTES = 256  # of the reader
 TOPIC_BYTES = 404  # that a packet may have beyond the limit and still be kept whole
