@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UMQTT := build/umqtt/simple.py
 
-.PHONY: setup demo test test-ha bench size lint board soak fuzz clean
+.PHONY: setup demo test test-ha bench size lint board keys soak fuzz clean
 
 setup: $(INSTALLED) $(UMQTT)
 
@@ -56,6 +56,10 @@ bench: setup
 size: setup
 	@$(BIN)/mote size --write
 	@git --no-pager diff --stat --patch -- docs/size.txt
+
+# docs/config.md, after a change of the table of keys.
+keys: setup
+	@$(BIN)/python -m tools.key_page
 
 # What goes on a board, as bytecode, in build/mpy.
 board: setup

@@ -1,7 +1,6 @@
 """The configuration: one table of keys, what may stand in it, and every mistake at once.
 
-What the node obeys is `base` (config.json as provisioned) with `patch` merged over it (RFC 7396) and the table's
-defaults where both are silent. Revision and patch are one stored document, so that they cannot disagree.
+What the node obeys is config.json as provisioned, a patch merged over it (RFC 7396), and the table's defaults.
 """
 
 import json
@@ -146,7 +145,7 @@ def check(document):
         if len(problems) < _MAX_PROBLEMS:
             _check_leaf(path, value, problems)
     for path in _required(document):
-        problems.append((_shown(".".join([str(part) for part in path]), 60), None, _allowed(row(path))))
+        problems.append((_shown(".".join([str(part) for part in path]), 60), None, bounds(row(path))))
     return problems[:_MAX_PROBLEMS]
 
 
@@ -198,10 +197,11 @@ def _check_leaf(path, value, problems):
             found = HIDDEN if len(str(value)) > 4 else _shown(value)  # in a wrong place it may be a secret
             problems.append((key, found, "an object" if section else "nothing, as there is no such key"))
     elif value is not None and (value == HIDDEN or not _good(line[1], float(line[2]), float(line[3]), value)):
-        problems.append((key, HIDDEN if "!" in line[5] else _shown(value), _allowed(line)))
+        problems.append((key, HIDDEN if "!" in line[5] else _shown(value), bounds(line)))
 
 
-def _allowed(line):
+def bounds(line):
+    """What may stand at a line of the table, in words."""
     text = _ALLOWED[line[1]]
     return (text % (line[2], line[3]) if "%" in text else text) + (" or null" if "?" in line[5] else "")
 

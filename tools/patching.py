@@ -5,6 +5,7 @@ in it takes a key away, so that the default holds or a sensor is gone. Taking a 
 then what was provisioned holds again.
 """
 
+import difflib
 import json
 import math
 
@@ -115,11 +116,47 @@ def equal(sent, reported, path=()):
 
 
 def mistakes(data):
-    """Every mistake of a provisioned configuration (bytes) as (key, found, allowed), by the node's own check."""
+    """Every mistake of a provisioned configuration (bytes) as (key, found, allowed), by the node's own check; and, as a
+    file is there to be mended, keys that stand twice, the nearest known key, and where the JSON breaks off."""
     try:
-        return desired.mistakes(table, desired.parsed(data))
+        problems = desired.mistakes(table, desired.parsed(data))
     except desired.ConfigError as error:
-        return [("", None, f"a configuration, but this is {error.args[0]}")]
+        return [("", None, f"a configuration, but this is {error.args[0]}{_broken_at(data)}")]
+    return _doubled(data) + [(key, found, allowed + _nearest(key, allowed)) for key, found, allowed in problems]
+
+
+def _broken_at(data):
+    try:
+        json.loads(data.decode())
+    except json.JSONDecodeError as error:
+        return f" (line {error.lineno}, column {error.colno}: {error.msg})"
+    except (UnicodeDecodeError, RecursionError):
+        pass  # the node's own words say it
+    return ""
+
+
+def _doubled(data):
+    """Keys that one object has twice: JSON keeps the last in silence."""
+    found = []
+
+    def look(pairs):
+        names = [name for name, _ in pairs]
+        found.extend((name, None, "once, but one object has it twice") for name in {*names} if names.count(name) > 1)
+        return dict(pairs)
+
+    json.loads(data, object_pairs_hook=look)
+    return sorted(found)
+
+
+def _nearest(key, allowed):
+    """A word about the known key that is most like an unknown one."""
+    if not allowed.startswith("nothing"):
+        return ""
+    parts = key.split(".")
+    named = len(parts) > 1 and parts[0] in ("wifi", "sensors")
+    generic = ".".join([parts[0], "*", *parts[2:]] if named else parts)
+    near = difflib.get_close_matches(generic, [line[0] for line in table.rows()], n=1)
+    return f"; did you mean {near[0].replace('*', parts[1]) if named else near[0]}?" if near else ""
 
 
 def told(problems):

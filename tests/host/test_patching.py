@@ -108,3 +108,15 @@ def test_mistakes_are_the_nodes_own():
     assert patching.mistakes(b'{"mqtt": {"host": "h"}}') == []
     for data in (b"", b"{", b"\xff", b"[" * 100, b" " * 4097, b"[]"):
         assert len(patching.mistakes(data)) == 1
+
+
+def test_a_file_that_is_to_be_mended_gets_more_words():
+    assert patching.mistakes(b'{"mqtt": {"host": "h", "prot": 1}}') == [
+        ("mqtt.prot", 1, "nothing, as there is no such key; did you mean mqtt.port?")]
+    assert patching.mistakes(b'{"mqtt": {"host": "h"}, "sensors": {"air": {"driver": "bme280", "adress": 1}}}') == [
+        ("sensors.air.adress", 1, "nothing, as there is no such key; did you mean sensors.air.address?")]
+    assert patching.mistakes(b'{"mqtt": {"host": "a", "host": "b"}}') == [
+        ("host", None, "once, but one object has it twice")]
+    (_, _, said), = patching.mistakes(b'{"mqtt":\n  {"host" "h"}}')
+    assert "line 2, column 11" in said
+    assert patching.mistakes(b'{"zzzzzz": 1, "mqtt": {"host": "h"}}')[0][2] == "nothing, as there is no such key"
