@@ -1,9 +1,11 @@
 """Brokers for demos and tests: real ones as child processes on loopback, each of which can be killed and paused."""
 
 import importlib.util
+import itertools
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -16,6 +18,10 @@ from tools import children, errors
 HOST = "127.0.0.1"
 ENGINES = ("mosquitto", "iotcore", "amqtt")
 
+# Below those that Linux gives to outgoing connections: one of these could take the port of a broker that is down for a
+# moment. In turn, so that no two brokers of one process meet either.
+_PORTS = range(20_000, 32_768)
+_turns = itertools.count(random.randrange(len(_PORTS)))
 _START_LIMIT_S = 20  # amqtt imports for seconds on a busy machine
 _POLL_S = 0.02
 _PROBE_LIMIT_S = 2  # one answer over loopback; a broker that is still starting may accept and say nothing
@@ -105,12 +111,17 @@ def choose(engine=None):
 
 
 def free_ports(count):
-    """So many different TCP ports of loopback that nothing listens on at this moment."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """So many different TCP ports of loopback that nothing listens on at this moment; never one of them again."""
+    ports = []
+    for number in itertools.islice(_turns, len(_PORTS)):
+        try:
+            socket.create_server((HOST, _PORTS[number % len(_PORTS)])).close()
+        except OSError:
+            continue
+        ports.append(_PORTS[number % len(_PORTS)])
+        if len(ports) == count:
+            return ports
+    raise errors.UserError(f"no {count} free ports from {_PORTS[0]} to {_PORTS[-1]}")
 
 
 class Broker:

@@ -7,6 +7,8 @@ import socket
 import sys
 import time
 
+from tools import brokers
+
 from . import processes
 
 START_LIMIT_S = 20  # amqtt imports for seconds on a busy machine
@@ -43,9 +45,7 @@ asyncio.run(serve())
 
 def free_port():
     """A TCP port of loopback that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return probe.getsockname()[1]
+    return brokers.free_ports(1)[0]
 
 
 def mosquitto_path():
