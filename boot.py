@@ -1,12 +1,69 @@
-"""Runs first at every start of an ESP32. Imports nothing that an update can break: a board has to get past this."""
+"""Runs first at every start of an ESP32. Imports nothing that an update can break: a board has to get past this.
+
+Counts the start, and hands over to rescue after a few that did not live long enough, or when the boot button is pressed
+in the first second after power came on. Rescue and the count lie in /rescue, which no update writes to.
+"""
 
 import gc
+import os
 import sys
+import time
 
-# Collecting this often (bytes allocated) keeps the free heap in one piece, so that it need not grow into the memory
-# that Wi-Fi and TLS live on.
-gc.threshold(4_096)
-
+RESCUE = (".frozen", "/rescue")
 # What is frozen into the image comes first: looking for it on flash takes time at every import. Then the root of
 # the flash with firmware/ and main.py; the folders of a chosen release would stand before it.
-sys.path[:] = (".frozen", "", "/lib")
+NODE = (".frozen", "", "/lib")
+_PRESS_MS = 1_000  # pressed while power comes on it starts the chip's own loader, so it is looked at for a while after
+_LOOK_MS = 20
+
+
+def start():
+    """Decide who runs. Returns when it is the node; whatever goes wrong here, the node gets its chance."""
+    import machine
+
+    cause = machine.reset_cause()
+    if cause == machine.SOFT_RESET:  # somebody at the prompt, or mpremote
+        return
+    sys.path[:] = RESCUE
+    try:
+        if "state" not in os.listdir("/"):
+            os.mkdir("/state")
+        due = cause == machine.PWRON_RESET and pressed(machine.Pin)
+        if cause != machine.DEEPSLEEP_RESET:  # a wake that fails ends in a reset, which then counts
+            due = counted() or due
+        if due:
+            from board import Board
+            from rescue import main
+
+            main(Board())
+    except Exception as error:  # the last line of defence, which shows it
+        sys.print_exception(error)
+    for name in ("store", "starts"):  # the node has its own
+        sys.modules.pop(name, None)
+
+
+def counted():
+    """Count this start; whether it is rescue's."""
+    from starts import count
+    from store import Store
+
+    return count(Store("/state"))
+
+
+def pressed(make):
+    """Whether the boot button is pressed: GPIO 9 on the chips of the C and H lines, else GPIO 0; it pulls to ground."""
+    chip = sys.implementation._machine.split(" with ")[-1]
+    pin = make(9 if "C" in chip or "H" in chip else 0, make.IN, make.PULL_UP)
+    for _ in range(_PRESS_MS // _LOOK_MS):
+        if not pin.value():
+            return True
+        time.sleep_ms(_LOOK_MS)
+    return False
+
+
+if __name__ == "__main__":
+    # Collecting this often (bytes allocated) keeps the free heap in one piece, so that it need not grow into the memory
+    # that Wi-Fi and TLS live on.
+    gc.threshold(4_096)
+    start()
+    sys.path[:] = NODE

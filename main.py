@@ -8,7 +8,6 @@ PAUSE_S = 10  # so that what fails at once can be read, interrupted, and does no
 
 def main():
     """Be a node until it ends. The imports are in here, so that a broken file does not end at a prompt either."""
-    reset = sys.exit  # which is a soft reset on a board
     try:
         import asyncio
 
@@ -17,13 +16,30 @@ def main():
         from lending import lend
 
         board = Board()
-        reset = board.reset
         board.feed()  # from here on a hang ends in a reset, too
         board.log("node: " + asyncio.run(Node(board, lend).run()))
+        lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
     except Exception as error:  # the last line of defence, which shows it
         sys.print_exception(error)
+        remember(error)
         time.sleep(PAUSE_S)
-    reset()
+    import machine
+
+    machine.reset()  # not a soft one: boot.py would not count it
+
+
+def remember(error):
+    """Keep the traceback for the next start to tell; by rescue's own copies, as the node's files may be the cause."""
+    try:
+        sys.path[:] = (".frozen", "/rescue")
+        for name in ("store", "starts"):
+            sys.modules.pop(name, None)
+        from starts import remember
+        from store import Store
+
+        remember(Store("/state"), error)
+    except Exception as second:  # the reset comes all the same
+        sys.print_exception(second)
 
 
 if __name__ == "__main__":

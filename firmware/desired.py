@@ -1,8 +1,8 @@
 """What the node is asked to be: base, patch and revision, how a document of them is obeyed, and the report.
 
 Functions over `settings`, which stays: `effective`, the configuration that the parts obey; `report`, the reported
-document in pieces; `revision`; `trial`, whether what is obeyed is on trial. This code and the `table`
-(firmware.config) may leave memory in between.
+document in pieces; `revision`; `trial`, whether what is obeyed is on trial ("first": since this very start, by which
+rescue wants it tried). This code and the `table` (firmware.config) may leave memory in between.
 """
 
 import json
@@ -13,6 +13,15 @@ _MAX_BYTES = 4_096
 _MAX_DEPTH = 6
 _MAX_STEP = 1_000  # a revision may run ahead this far: a lost document must not block, a huge one must not lock out
 _MAX_REVISION = 0x40000000
+
+
+class Settings:
+    """What the node keeps of its configuration. Without a method, so that the code of this module can be forgotten."""
+
+    effective = None
+    report = ()
+    revision = 0
+    trial = False
 
 
 class ConfigError(ValueError):
@@ -32,7 +41,7 @@ def hold(board, table, settings, document, state, reason):
     if problems:  # a newly provisioned base that the old patch does not fit: the base alone is known to be good
         whole, state, reason = base, "rejected", "the patch does not fit"
     settings.effective = table.filled(whole)
-    settings.revision, settings.trial = document["revision"], "old" in document
+    settings.revision, settings.trial = document["revision"], "first" if "first" in document else "old" in document
     settings.report = _report(table, settings.effective, settings.revision, document["patch"], state, reason, problems)
 
 
@@ -70,7 +79,8 @@ def _base(board, table):
 
 
 def stored(board):
-    """What was stored last: revision, patch and, on trial, `old`, the patch that holds again when it fails."""
+    """What was stored last: revision, patch and, on trial, `old`, the patch that holds when it fails, with `first`
+    when the trial begins at the next start."""
     data = board.files.load(_FILE)
     return json.loads(str(data, "utf-8")) if data else {"revision": 0, "patch": {}}
 

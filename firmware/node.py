@@ -13,16 +13,7 @@ from together import together
 from uptime import Uptime
 
 _TEND_MS = 5_000
-
-
-class Settings:
-    """What the node keeps of its configuration; firmware.desired fills it."""
-
-    def __init__(self):
-        self.effective = None
-        self.report = ()
-        self.revision = 0
-        self.trial = False
+_PROOF_MS = 90_000  # what ends a start later than this is no boot loop
 
 
 class Node:
@@ -35,7 +26,7 @@ class Node:
         self._ending = "stopped"
         self._wake = board.flag()
         self._uptime = Uptime(board)
-        self._settings = Settings()
+        self._settings = None
         self._outbox = Outbox(board, self._uptime, Ring)
         self._sampler = Sampler(self._uptime.ms, self._outbox.add, self._wake.set)
         verbs = {"restart": self._restart, "sample": self._sample, "report": self._report, "identify": self._identify}
@@ -43,7 +34,7 @@ class Node:
         self._link = Link(board, self._uptime, self._outbox, self._receive, self._birth)
         self._dialect = self._heap_low = None
         self._drivers = {}  # sensor name: (options, driver)
-        self._boot = self._diagnostics_ms = 0
+        self._boot = self._diagnostics_ms = self._proof_ms = 0
         self._trial = None  # when it is over (uptime, ms), the nonce that proves it good, sessions before it
         self._heard = False
 
@@ -54,8 +45,12 @@ class Node:
     async def run(self):
         """Live until stopped; returns "stopped", or "restart" when a command asked for it. Raises ConfigError when the
         provisioned configuration is wrong."""
+        self._settings = self._fetch("firmware.desired").Settings()
         self._desired("load")
-        if self._settings.trial:
+        if self._settings.trial == "first":
+            self._beside("firmware.trial", "begin")
+            self._try_out()
+        elif self._settings.trial:
             self._settle("roll_back", "restarted before the node was online")
         self._boot = self._fetch("firmware.boots").next_boot(self._board)
         self._build()
@@ -100,24 +95,19 @@ class Node:
             drivers.append((driver, index, interval_s))
             sensors.append((name, driver.quantities, interval_s))
         self._diagnostics_ms = 0  # their period may be another
+        self._proof_ms = self._uptime.ms() + _PROOF_MS
         self._outbox.resize(config["outbox"]["ram_readings"])
         self._sampler.build(drivers, self._uptime.ms())
         self._dialect = load("firmware.dialects.mote").Dialect(config, self._about(), sensors)
         self._link.build(config, self._dialect)
 
     def _about(self):
-        board = self._board
+        board, settings = self._board, self._settings
         return {
-            "id": self._settings.effective["node"]["id"] or board.default_id,
-            "firmware": VERSION,
-            "interpreter": board.interpreter,
-            "board": board.model,
-            "chips": board.chips,
-            "mac": board.mac,
-            "boot": self._boot,
-            "last_seq": None,
-            "revision": self._settings.revision,
-            "reset_cause": board.reset_cause,
+            "id": settings.effective["node"]["id"] or board.default_id,
+            "firmware": VERSION, "interpreter": board.interpreter, "board": board.model, "chips": board.chips,
+            "mac": board.mac, "boot": self._boot, "last_seq": None,
+            "revision": settings.revision, "reset_cause": board.reset_cause,
         }
 
     def _birth(self):
@@ -156,15 +146,18 @@ class Node:
             if not self._try("tell"):  # at the start, where there is room, it will be told
                 return self._restart(None)
             if self._settings.trial:
-                over_ms = self._uptime.ms() + 1000 * self._settings.effective["config"]["trial_s"]
-                self._trial = over_ms, b"%d" % int(self._board.random() * 2**30), self._link.sessions
-                self._heard, self._link.fault = False, None
+                self._try_out()
         if effect == "live":
             self._report(None)
         elif effect:
             self._link.reconnect()
         elif self._settings.report and self._link.state == "online":  # else the next birth tells, and nothing older
             self._link.post(self._dialect.report(self._settings.report))
+
+    def _try_out(self):
+        over_ms = self._uptime.ms() + 1000 * self._settings.effective["config"]["trial_s"]
+        self._trial = over_ms, b"%d" % int(self._board.random() * 2**30), self._link.sessions
+        self._heard, self._link.fault = False, None
 
     def _beside(self, module, verb, *arguments):
         """Call a function of a module that builds on firmware.desired, and forget the code again."""
@@ -222,10 +215,21 @@ class Node:
             self._board.feed()
         if self._trial:
             self._judge(now)
+        if now >= self._proof_ms:
+            self._prove(now)
         if now >= self._diagnostics_ms and self._link.state == "online":  # offline they would only grow old
             self._diagnostics_ms = now + 1000 * self._settings.effective["telemetry"]["diagnostics_s"]
             self._link.post(self._dialect.diagnostics(self._diagnostics()))
         return min(_TEND_MS, max(self._diagnostics_ms - now, 0) or _TEND_MS)
+
+    def _prove(self, now):
+        """This start was a good one, broker or not; and what is online by now is what rescue may rely on."""
+        patch = None
+        self._proof_ms = now + _PROOF_MS
+        if self._link.state == "online" and not self._trial:
+            self._proof_ms = 2**60
+            patch = self._fetch("firmware.desired").stored(self._board)["patch"]
+        self._fetch("firmware.starts").prove(self._board, patch)
 
     def _diagnostics(self):
         gc.collect()
@@ -233,18 +237,13 @@ class Node:
         self._heap_low = free if self._heap_low is None else min(free, self._heap_low)
         outbox = self._outbox
         return {
-            "boot": self._boot,
-            "uptime_s": self._uptime.ms() // 1000,
+            "boot": self._boot, "uptime_s": self._uptime.ms() // 1000,
             "rssi": self._board.rssi(),
-            "heap_free": free,
-            "heap_low": self._heap_low,
-            "idf_free": idf_free,
-            "idf_largest": idf_largest,
+            "heap_free": free, "heap_low": self._heap_low,
+            "idf_free": idf_free, "idf_largest": idf_largest,
             "reconnects": max(0, self._link.sessions - 1),
-            "produced": outbox.seq,
-            "acknowledged": outbox.acknowledged,
-            "queued": outbox.queued,
-            "dropped": outbox.dropped,
+            "produced": outbox.seq, "acknowledged": outbox.acknowledged,
+            "queued": outbox.queued, "dropped": outbox.dropped,
             "rejected": self._sampler.rejected,
             "lost": {"commands": self._control.dropped, "messages": self._link.dropped},
         }

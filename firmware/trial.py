@@ -1,7 +1,15 @@
-"""The end of a trial: a change that could strand the node is kept once it has heard itself through it, or not at all.
+"""A trial: a change that could strand the node is kept once it has heard itself through it, or not at all.
 
 Functions over what firmware.desired keeps; both are only lent.
 """
+
+
+def begin(desired, board, table, settings):
+    """Try what rescue has stored for this start: the next one, whatever ends this, goes back. Raises ConfigError."""
+    document = desired.stored(board)
+    del document["first"]
+    desired.store(board, document)
+    desired.tell(board, table, settings)
 
 
 def confirm(desired, board, table, settings):
@@ -20,6 +28,7 @@ def roll_back(desired, board, table, settings, reason):
     """Obey again what was obeyed before the trial, and report why. The revision stays: it is not tried again."""
     document = desired.stored(board)
     document["patch"] = document.pop("old")
+    document.pop("first", None)
     board.log("config: revision %d rolled back: %s" % (document["revision"], reason))
     try:
         desired.store(board, document)

@@ -5,6 +5,7 @@ piece, so that several nodes may start at once.
 """
 
 import os
+import shutil
 import subprocess
 
 from tools import ROOT, errors, micropython, shrink
@@ -14,6 +15,9 @@ FOLDERS = ("firmware", "lib", "tools/host")
 BYTECODE = 6  # the format that mpy-cross writes and MicroPython 1.19 and later read
 _OPTIMISE = "-O2"  # drops assert and debug prints, keeps the line numbers of tracebacks
 _KEYWORDS = "keywords.txt"  # in build/mpy: the argument names that its files were compiled with
+# What rescue needs lies once more in a folder of its own, as modules without a package: no update writes there.
+RESCUE = "rescue"
+_RESCUED = ("firmware/board", "firmware/config", "firmware/desired", "firmware/rescue", "firmware/starts", "lib/")
 _CPYTHON_ONLY = ("cpython_",)  # how files of tools/host begin that only CPython can run
 
 
@@ -46,10 +50,27 @@ def build():
     """Bring build/mpy up to date; return the compiled files' names. Raises UserError for source that does not compile
     and for an interpreter that reads another bytecode."""
     wanted = sources()
-    _remove_others(set(wanted.values()))
+    copies = rescued(wanted.values())
+    _remove_others({*wanted.values(), *copies.values()})
     if any(_is_stale(source, target) for source, target in wanted.items()):
         _compile_stale(wanted)
+    for compiled, copy in copies.items():
+        _copy(compiled, copy)
     return list(wanted.values())
+
+
+def rescued(compiled):
+    """Compiled file -> its copy for rescue, of all that rescue may need."""
+    return {name: f"{RESCUE}/{os.path.basename(name)}" for name in compiled if name.startswith(_RESCUED)}
+
+
+def _copy(compiled, copy):
+    """Bring a copy up to date, in one piece."""
+    compiled, copy = os.path.join(MPY, compiled), os.path.join(MPY, copy)
+    if not os.path.exists(copy) or os.stat(copy).st_mtime_ns < os.stat(compiled).st_mtime_ns:
+        os.makedirs(os.path.dirname(copy), exist_ok=True)
+        shutil.copyfile(compiled, f"{copy}.{os.getpid()}")
+        os.replace(f"{copy}.{os.getpid()}", copy)
 
 
 def _compile_stale(wanted):

@@ -18,22 +18,12 @@ def filled(document):
     return config.filled(json.loads(json.dumps(document)))
 
 
-class Settings:
-    """As a node's."""
-
-    def __init__(self):
-        self.effective = None
-        self.report = ()
-        self.revision = 0
-        self.trial = False
-
-
 class Desk:
     """A node's configuration on a board; `again()` is the same after a restart."""
 
     def __init__(self, base=BASE, board=None):
         self.board = board or Board(base)
-        self.settings = Settings()
+        self.settings = desired.Settings()
         desired.load(self.board, config, self.settings)
 
     def again(self):

@@ -593,7 +593,7 @@ async def test_a_change_that_cannot_be_told_is_told_after_a_restart():
     class Mute:
         """As firmware.desired, without memory for the report of a change."""
 
-        load, obey = desired.load, desired.obey
+        load, obey, Settings = desired.load, desired.obey, desired.Settings
 
         @staticmethod
         def tell(board, table, settings):
@@ -604,3 +604,30 @@ async def test_a_change_that_cannot_be_told_is_told_after_a_restart():
         await rig.says("config/set", b'{"revision": 1, "patch": {"telemetry": {"interval_s": 5}}}')
         await rig.pass_ms(5_000)
         equal((rig.ended, rig.result), (True, "restart"))
+
+
+async def test_a_start_proves_itself_after_a_minute_and_a_half_and_says_what_was_well():
+    async with Rig() as rig:
+        rig.board.files.content["starts"] = b"3"
+        await rig.go(89_000)
+        equal(rig.board.files.content["starts"], b"3")
+        assert "good" not in rig.board.files.content
+        await rig.pass_ms(10_000)
+        equal(rig.board.files.content["starts"], b"0")
+        equal(json.loads(rig.board.files.content["good"])["patch"], {})
+        await rig.says("config/set", b'{"revision": 1, "patch": {"node": {"name": "Attic"}}}', ms=80_000)
+        equal(json.loads(rig.board.files.content["good"])["patch"], {}, "not yet:")
+        await rig.pass_ms(20_000)
+        equal(json.loads(rig.board.files.content["good"])["patch"], {"node": {"name": "Attic"}})
+
+
+async def test_a_start_without_a_broker_proves_itself_too():
+    async with Rig() as rig:
+        rig.board.open_fails = OSError("no route")
+        rig.board.files.content["starts"] = b"3"
+        await rig.go(100_000)
+        equal(rig.board.files.content["starts"], b"0")
+        assert "good" not in rig.board.files.content
+        rig.board.open_fails = None
+        await rig.pass_ms(300_000)
+        equal(json.loads(rig.board.files.content["good"])["patch"], {}, "once the broker is back:")

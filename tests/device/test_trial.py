@@ -144,3 +144,44 @@ def test_secrets_come_back_with_a_rollback():
     trial.roll_back(desired, desk.board, config, desk.settings, "refused")
     equal(desk.settings.effective["mqtt"]["password"], "a-first-secret")
     equal(desk.again().settings.effective["mqtt"]["password"], "a-first-secret")
+
+
+def rescued(rig):
+    """The board after rescue has stored a document, over an old patch that was well."""
+    board = again(rig)
+    board.files.content["config"] = json.dumps(
+        {"revision": 4, "patch": ELSEWHERE, "old": {"node": {"name": "Good"}}, "first": True}).encode()
+    return board
+
+
+async def test_what_rescue_stored_is_tried_from_the_start_on():
+    async with Rig() as rig:
+        await rig.go(3_000)
+    async with Rig(board=rescued(rig)) as later:
+        await later.go(5_000)
+        equal(states(later), [("trial", 4, None), ("applied", 4, None)])
+        equal(stored(later), {"revision": 4, "patch": ELSEWHERE})
+
+
+async def test_what_rescue_stored_and_strands_the_node_is_taken_back():
+    async with Rig() as rig:
+        await rig.go(3_000)
+    board = rescued(rig)
+    async with Rig(board=board) as later:
+        later.broker.echoes = False
+        await later.go(5_000)
+        equal(stored(later), {"revision": 4, "patch": ELSEWHERE, "old": {"node": {"name": "Good"}}})
+        await later.pass_ms(TRIAL_MS + 10_000)
+        equal(states(later)[-1], ("rolled-back", 4, "the node did not hear itself"))
+        equal(stored(later), {"revision": 4, "patch": {"node": {"name": "Good"}}})
+
+
+async def test_a_start_that_ends_while_it_tries_what_rescue_stored_takes_it_back():
+    async with Rig() as rig:
+        await rig.go(3_000)
+    async with Rig(board=rescued(rig)) as later:
+        later.broker.echoes = False
+        await later.go(5_000)
+    async with Rig(board=again(later)) as last:
+        await last.go(5_000)
+        equal(states(last), [("rolled-back", 4, "restarted before the node was online")])

@@ -51,8 +51,8 @@ def import_directions(path, tree):
 
 
 def hardware_in_one_place(path, tree):
-    """Only the board touches hardware; main.py and boot.py start before there is a board."""
-    if path == "firmware/board.py":
+    """Only the board touches hardware; main.py and boot.py reset and ask why where there may be no board."""
+    if path in ("firmware/board.py", "boot.py", "main.py"):
         return []
     return [f"{path}:{line} imports {name}" for line, name in imports(tree) if name.partition(".")[0] in HARDWARE]
 
@@ -62,7 +62,8 @@ def stdlib_of_boards(path, tree, lib_modules):
     if not is_device(path) or path == "firmware/board.py":
         return []
     known = DEVICE_STDLIB | set(lib_modules) | {"firmware", "tools"}
-    known |= {"machine", "umqtt"} if path in ("boot.py", "main.py", "firmware/rescue.py") else set()
+    if path in ("boot.py", "main.py", "firmware/rescue.py"):
+        known |= {"machine", "umqtt", "board", "rescue", "starts"}  # the last three lie in /rescue
     return [f"{path}:{line} imports {name}, which boards may not have" for line, name in imports(tree)
             if name.partition(".")[0] not in known or name.startswith("os.")]
 

@@ -1,10 +1,12 @@
 """Bytecode for nodes: complete, no older than its source, and nothing left of what is gone."""
 
+import ast
 import os
 import pathlib
 
 import pytest
 
+from tests.host import rules
 from tools import build, errors
 
 
@@ -32,7 +34,8 @@ def touch(source, tree):
 
 def test_it_mirrors_what_micropython_needs_and_no_more(tree):
     build.build()
-    assert sorted(built(tree)) == ["firmware/a.mpy", "firmware/drivers/b.mpy", "lib/c.mpy", "tools/host/d.mpy"]
+    assert sorted(built(tree)) == [
+        "firmware/a.mpy", "firmware/drivers/b.mpy", "lib/c.mpy", "rescue/c.mpy", "tools/host/d.mpy"]
 
 
 def test_only_what_changed_is_compiled_again(tree):
@@ -43,7 +46,7 @@ def test_only_what_changed_is_compiled_again(tree):
     touch(source, tree)
     build.build()
     after = {name: path.stat().st_mtime_ns for name, path in built(tree).items()}
-    assert [name for name in after if after[name] != before[name]] == ["lib/c.mpy"]
+    assert sorted(name for name in after if after[name] != before[name]) == ["lib/c.mpy", "rescue/c.mpy"]
 
 
 def test_a_deleted_module_does_not_live_on(tree):
@@ -86,3 +89,15 @@ def test_the_real_node_is_complete():
         assert (pathlib.Path(build.MPY) / name).read_bytes()[:2] == b"M\x06"
     for needed in ("firmware/node.mpy", "lib/mqtt.mpy", "tools/host/micropython_main.mpy"):
         assert needed in names
+
+
+def test_what_rescue_imports_lies_beside_it():
+    build.build()
+    folder = pathlib.Path(build.MPY, build.RESCUE)
+    there = {path.stem for path in folder.iterdir()}
+    for name in sorted(there):
+        source = pathlib.Path(build.ROOT, "lib", f"{name}.py")
+        source = source if source.exists() else pathlib.Path(build.ROOT, "firmware", f"{name}.py")
+        names = [line for _, line in rules.imports(ast.parse(source.read_text()))]
+        ours = {one for one in names if pathlib.Path(build.ROOT, "lib", f"{one}.py").exists() or one[:8] == "firmware"}
+        assert ours <= there, name

@@ -13,6 +13,7 @@ if sys.implementation.name == "micropython":
 else:
     from tools.host.cpython_world import World
 
+RESET = 75  # the exit status by which `mote run` knows that the node is to start again
 _NO_DEVICE = 19  # ENODEV: what a bus says when nothing answers
 
 
@@ -70,7 +71,7 @@ class HostBoard(World):
         """There is no watchdog."""
 
     def reset(self):
-        raise SystemExit("reset")
+        raise SystemExit(RESET)
 
     def deep_sleep(self, ms):
         time.sleep(ms / 1000)

@@ -1,12 +1,10 @@
-"""The node on MicroPython's Unix port; `mote run` calls main() with HostBoard's options as JSON in MOTE_OPTIONS.
+"""The node on MicroPython's Unix port; micropython_boot calls main() with HostBoard's options.
 
 Anything on standard input asks it to leave. Little code: it shares the node's heap.
 """
 
 import asyncio
 import gc
-import json
-import os
 import sys
 
 from firmware.node import Node
@@ -43,13 +41,13 @@ async def live(options):
         board = HostBoard(options)
         node = Node(board, lend)
         ending = await together(node.run(), _stop(node), _poll(board))
+        lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
 
 
-def main():
+def main(options):
     gc.threshold(COLLECT_BYTES)
     try:
-        asyncio.run(live(json.loads(os.getenv("MOTE_OPTIONS"))))
-    except MemoryError as error:
-        sys.print_exception(error)
+        asyncio.run(live(options))
+    except MemoryError:
         print("mote: the heap is too small for this configuration: a larger --heap, or fewer sensors")
-        sys.exit(1)
+        raise

@@ -1,0 +1,210 @@
+"""The recovery node: blocking, on umqtt.simple; it runs when the real one has ended early a few times in a row.
+
+It says `rescue`, tells the last traceback, and obeys a new configuration, `restart` and `factory-reset`. On a board it
+lies in the folder /rescue with copies of all that it needs, which no update writes to: what broke the node cannot break
+this.
+"""
+
+import asyncio
+import json
+
+RETRY_MS = 900_000  # then the node gets another start: what broke it may have passed
+_JOIN_S = 30  # above the board's own deadline for joining, which names its reason
+_CLOCK_S = 20  # four time servers, each with a deadline of its own
+_PING_MS = 20_000
+_SILENT_MS = 65_000  # three pings without an answer
+_KEEPALIVE_S = 60
+_PAUSE_MS = 5_000  # between attempts
+_MAX_WAITING = 4
+
+
+class Rescue:
+    """`fetch(name)` gives the modules that lie beside this one: config, desired, starts, blocking, mqtt_ws; `simple` is
+    umqtt's."""
+
+    def __init__(self, board, fetch, simple):
+        self._board = board
+        self._fetch = fetch
+        self._simple = simple
+        self._settings = fetch("desired").Settings()
+        self._began_ms = board.ticks_ms()
+        self._waiting = []
+        self._client = self._wire = self._top = None
+        self._ends = False
+
+    def run(self):
+        """Be there for orders, and in the end let the node start again. Raises what the board's reset raises, and
+        ConfigError when not even config.json can be read."""
+        board = self._board
+        board.log("rescue: %s" % self._fetch("starts").crash(board.files))
+        self._desired("load")
+        turn = 0
+        while not self._over():
+            configs = self._configs()
+            try:
+                self._serve(configs[turn % len(configs)])
+            except Exception as error:  # umqtt raises anything at a bad packet; the next attempt is all that matters
+                board.log("rescue: %s %s" % (type(error).__name__, error))
+            finally:
+                self._leave()
+            turn += 1
+            self._pause()
+        board.reset()
+
+    def _over(self):
+        """Whether the node is to start: asked for, or it is time to try."""
+        if not self._ends and self._board.ticks_diff(self._board.ticks_ms(), self._began_ms) > RETRY_MS:
+            self._fetch("starts").once_more(self._board.files)
+            self._ends = True
+        return self._ends
+
+    def _desired(self, verb, *arguments):
+        return getattr(self._fetch("desired"), verb)(self._board, self._fetch("config"), self._settings, *arguments)
+
+    def _configs(self):
+        """Whole configurations to connect with: the last one that was well, and what is stored now."""
+        table, board = self._fetch("config"), self._board
+        good = self._fetch("starts").proven(board)
+        found = [self._settings.effective]
+        if good is not None:
+            found.insert(0, table.filled(table.merge(json.loads(board.read_config()), good)))
+        return found
+
+    def _serve(self, config):
+        """One session, until it breaks or the node is to start. Raises whatever breaks it."""
+        board, mqtt = self._board, config["mqtt"]
+        board.feed()
+        if not board.joined():
+            asyncio.run(asyncio.wait_for(board.join(config["wifi"]), _JOIN_S))
+        if mqtt["tls"] and board.time_s() is None:
+            asyncio.run(asyncio.wait_for(board.sync_time(config["time"]["servers"]), _CLOCK_S))
+        name = config["node"]["id"] or board.default_id
+        self._top = mqtt["base"] + "/" + name + "/"
+        self._wire = self._simple.socket = self._fetch("blocking").Wire(board, mqtt, self._fetch("mqtt_ws").upgrade)
+        client = self._simple.MQTTClient(  # which counts the letters of a text, and brokers count bytes
+            name.encode(), mqtt["host"], mqtt["port"], mqtt["user"] and mqtt["user"].encode(),
+            (mqtt["password"] or "").encode(), keepalive=_KEEPALIVE_S)
+        client.set_last_will((self._top + "status").encode(), b"offline", True, 1)
+        client.set_callback(self._take)
+        client.connect()
+        self._client = client
+        for name in ("config/set", "command/+"):
+            client.subscribe((self._top + name).encode(), 1)
+        self._say("status", "rescue", True)
+        self._say("info", json.dumps(self._about(config)), True)
+        board.log("rescue: listening at " + self._top)
+        self._listen()
+
+    def _listen(self):
+        board, pinged = self._board, self._board.ticks_ms()
+        while not self._over():
+            board.feed()
+            self._client.check_msg()
+            while self._waiting and not self._ends:
+                self._obey(*self._waiting.pop(0))
+            now = board.ticks_ms()
+            if board.ticks_diff(now, pinged) > _PING_MS:
+                self._client.ping()
+                pinged = now
+            if board.ticks_diff(now, self._wire.heard_ms) > _SILENT_MS:
+                raise OSError("the broker is silent")
+
+    def _leave(self):
+        """Say that nobody is here, if that can still be said."""
+        try:
+            if self._client:
+                self._say("status", "offline", True)
+                self._client.disconnect()
+        except (OSError, ValueError, AssertionError, IndexError, TypeError, asyncio.TimeoutError) as error:
+            self._board.log("rescue: goodbye: %s" % error)
+        self._client = None
+        if self._wire:
+            self._wire.close()
+        self._waiting = []
+
+    def _pause(self):
+        """Wait a little before the next attempt."""
+        self._board.feed()
+        if not self._ends:
+            asyncio.run(self._sleep(_PAUSE_MS))
+
+    async def _sleep(self, ms):
+        await self._board.sleep_ms(ms)
+
+    def _say(self, topic, payload, retain=False):
+        self._client.publish((self._top + topic).encode(), payload.encode(), retain, 1)
+
+    def _about(self, config):
+        board = self._board
+        return {
+            "name": config["node"]["name"],
+            "board": board.model,
+            "interpreter": board.interpreter,
+            "mac": board.mac,
+            "reset_cause": board.reset_cause,
+            "revision": self._settings.revision,
+            "rescue": self._fetch("starts").crash(board.files),
+        }
+
+    def _take(self, topic, payload):
+        """umqtt's callback; obeyed once the acknowledgement is out, so that a restart cannot loop."""
+        topic = str(topic, "utf-8")
+        if len(self._waiting) < _MAX_WAITING and topic.startswith(self._top):
+            self._waiting.append((topic[len(self._top) :], payload, self._wire.head & 1))
+
+    def _obey(self, topic, payload, retained):
+        if topic == "config/set" and payload:
+            self._configure(payload)
+        elif topic.startswith("command/") and not retained:
+            self._command(topic[8:], payload)
+
+    def _configure(self, payload):
+        """Obey a document as the node does; what follows is a start with it, on trial."""
+        before = self._settings.report
+        try:
+            effect = self._desired("obey", payload)
+        except (MemoryError, SyntaxError, ValueError, TypeError, AttributeError) as error:  # of a driver's file, too
+            effect = None
+            self._desired("refuse", "%s: %s" % (type(error).__name__, error))
+        if effect:
+            self._try_out()
+        elif self._settings.report is not before:
+            self._say("config", "".join(self._settings.report), True)
+
+    def _try_out(self):
+        """Leave what is stored on trial from the next start on, over the last configuration that was well."""
+        board, desired, starts = self._board, self._fetch("desired"), self._fetch("starts")
+        document = desired.stored(board)
+        document["old"] = starts.proven(board) or document.get("old") or {}
+        document["first"] = True
+        desired.store(board, document)
+        starts.survived(board.files)
+        self._ends = True
+
+    def _command(self, verb, payload):
+        fields = {"id": None, "verb": verb[:32], "ok": False}
+        try:
+            if payload[:1] == b"{":
+                fields["id"] = json.loads(payload).get("id")
+            if verb == "restart":
+                self._fetch("starts").once_more(self._board.files)
+            elif verb == "factory-reset":
+                self._forget()
+            else:
+                raise ValueError("this is the rescue node, allowed: factory-reset restart")
+            fields["ok"] = self._ends = True
+        except (ValueError, OSError) as error:
+            fields["error"] = str(error)
+        self._say("reply", json.dumps(fields))
+
+    def _forget(self):
+        """Obey what was provisioned, and nothing else. The revision goes on, or old documents would count again."""
+        self._fetch("desired").store(self._board, {"revision": self._settings.revision + 1, "patch": {}})
+        self._fetch("starts").survived(self._board.files)
+
+
+def main(board):
+    """Be the recovery node on this board."""
+    from umqtt import simple
+
+    Rescue(board, __import__, simple).run()

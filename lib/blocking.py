@@ -1,0 +1,86 @@
+"""A blocking socket over a board's stream, for clients such as umqtt.simple that know nothing else: TLS as the board
+verifies it, a deadline at every step, and a bound on what one read may ask for.
+"""
+
+import asyncio
+
+OPEN_S = 20  # TCP, TLS, and a name that takes long
+READ_S = 10  # for the rest of what has begun to arrive; umqtt itself would wait for ever
+IDLE_S = 1  # for the first byte of a packet
+MAX_BYTES = 8_192  # of one message: a length that a peer claims must not take all memory
+
+
+class Wire:
+    """What umqtt takes for the module `socket` and for a socket of it. `mqtt` is the section of the configuration,
+    `upgrade` mqtt_ws.upgrade. Raises OSError, or asyncio.TimeoutError; nothing waits longer than the constants above.
+
+    `head` is the first byte of the packet that came last.
+    """
+
+    def __init__(self, board, mqtt, upgrade):
+        self._board = board
+        self._mqtt = mqtt
+        self._upgrade = upgrade
+        self._stream = None
+        self._patient = True
+        self._last = b""
+        self.head = 0
+        self.heard_ms = board.ticks_ms()
+
+    def socket(self, *_):
+        return self
+
+    def getaddrinfo(self, *_):
+        return [(None,)]
+
+    def settimeout(self, seconds):
+        """The deadlines here are our own."""
+
+    def connect(self, address):
+        """Open the stream that the configuration names, with verified TLS and in a WebSocket where it says so."""
+        asyncio.run(asyncio.wait_for(self._opened(), OPEN_S))
+
+    async def _opened(self):
+        mqtt = self._mqtt
+        self._stream = await self._board.open_stream(mqtt["host"], mqtt["port"], mqtt["tls"])
+        if mqtt["path"] is not None:
+            self._stream = await self._upgrade(self._stream, "%s:%d" % (mqtt["host"], mqtt["port"]), mqtt["path"])
+
+    def setblocking(self, patient):
+        """umqtt calls this around the first byte of a packet: only for that may the wait be in vain."""
+        self._patient = patient
+        if patient and self._last:
+            self.head = self._last[0]
+
+    def read(self, count):
+        """So many bytes; b"" when the peer has closed, None when none has begun to arrive and umqtt allows that."""
+        if not 0 <= count <= MAX_BYTES:
+            raise OSError("a message of %d bytes" % count)
+        data = bytearray(count)
+        try:
+            whole = asyncio.run(asyncio.wait_for(self._fill(memoryview(data)), READ_S if self._patient else IDLE_S))
+        except asyncio.TimeoutError:
+            if self._patient:
+                raise OSError("silent within a packet")
+            return None
+        self.heard_ms = self._board.ticks_ms()
+        self._last = bytes(data) if whole else b""
+        return self._last
+
+    async def _fill(self, room):
+        while room:
+            count = await self._stream.readinto(room)
+            if not count:
+                return False
+            room = room[count:]
+        return True
+
+    def write(self, data, count=None):
+        self._stream.write(bytes(data if count is None else memoryview(data)[:count]))
+        asyncio.run(asyncio.wait_for(self._stream.drain(), READ_S))
+
+    def close(self):
+        if self._stream:
+            self._stream.close()
+            asyncio.run(asyncio.wait_for(self._stream.wait_closed(), READ_S))
+            self._stream = None

@@ -1,0 +1,161 @@
+"""A node that cannot live, on real MicroPython with a real broker: rescue is there within ten starts, and a good
+configuration sent to it brings the node back."""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+
+import pytest
+
+from tools import build, micropython
+
+from . import nodes
+
+LIMIT_S = 60
+STARTS = 10
+END_S = 10
+HEAP = "160k"
+ENTRY = "import sys; sys.path.pop(0); from tools.host.micropython_boot import main; main()"
+DRIVER = """
+class Driver:
+    quantities = (("number", "", "", 0, "", 0, 9),)
+    def __init__(self, board, options):
+        self._board, self._last = board, options["low_mv"]
+        if not self._last:
+            raise RuntimeError("planted")
+        self._began = board.ticks_ms()
+    def start(self):
+        return 0
+    def read(self):
+        if self._board.ticks_diff(self._board.ticks_ms(), self._began) > 1000 * self._last:
+            raise RuntimeError("planted")
+        return [1]
+"""
+
+
+class Restarted:
+    """A board whose firmware is a copy of its own: a process that is started again at once whenever it ends."""
+
+    def __init__(self, world, config):
+        self._folder = os.path.join(world.folder, "board")
+        self._log = os.path.join(world.folder, "board.log")
+        self.state = os.path.join(self._folder, "state")
+        self.code = os.path.join(self._folder, "code")
+        self.starts = 0
+        build.build()
+        shutil.copytree(build.MPY, self.code)
+        os.makedirs(self.state)
+        with open(os.path.join(self.code, "firmware", "drivers", "planted.py"), "w") as file:
+            file.write(DRIVER)
+        with open(os.path.join(self._folder, "config.json"), "w") as file:
+            json.dump(config, file)
+        self._options = {"config": os.path.join(self._folder, "config.json"), "state": self.state, "chips": "none",
+                         "mac": "02:00:00:a1:b2:c3", "model": "Board of a test"}
+        self._process = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._live)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._process.kill()
+        self._thread.join(END_S)
+
+    def _live(self):
+        environment = micropython.environment(self.code, os.path.join(self.code, "lib"))
+        environment["MOTE_OPTIONS"] = json.dumps(self._options)
+        command = micropython.command("-c", ENTRY, heap=HEAP)
+        while not self._ended.is_set():
+            self.starts += 1
+            with open(self._log, "ab") as log:
+                self._process = subprocess.Popen(
+                    command, env=environment, cwd=self._folder, stdin=subprocess.PIPE, stdout=log, stderr=log)
+                self._process.wait()
+                self._process.stdin.close()
+
+    def log(self):
+        with open(self._log, errors="replace") as file:
+            return file.read()
+
+
+def configuration(world, crash_s=None):
+    sensors = {"computer": {"driver": "host"}}
+    if crash_s is not None:
+        sensors["boom"] = {"driver": "planted", "low_mv": crash_s}
+    config = nodes.configuration(world.broker.port)
+    return {**config, "sensors": sensors}
+
+
+def await_status(world, word, since, limit_s=LIMIT_S):
+    topic = "mote/node-a/status"
+    return world.auditor.wait_message(topic, limit_s, since, lambda message: message.payload == word).t
+
+
+def await_rescue(world, board, limit_s=LIMIT_S):
+    await_status(world, b"rescue", 0, limit_s)
+    assert board.starts <= STARTS
+    return world.auditor.wait_json("mote/node-a/info", LIMIT_S, 0, lambda info: info.get("rescue"))
+
+
+
+
+only_micropython = pytest.mark.parametrize("interpreter", ["micropython"])  # umqtt.simple is for it alone
+
+
+@only_micropython
+@pytest.mark.parametrize("crash_s", [0, 5, pytest.param(50, marks=pytest.mark.slow)])
+def test_a_configuration_that_crashes_the_node_leads_to_rescue_and_a_good_one_back(world, crash_s):
+    with Restarted(world, configuration(world, crash_s)) as board:
+        info = await_rescue(world, board, LIMIT_S + 10 * crash_s)
+        assert "planted" in info["rescue"], info
+        since = world.auditor.publish(
+            "mote/node-a/config/set", {"revision": 1, "patch": {"sensors": {"boom": None}}}, retain=True)
+        await_status(world, b"online", since)
+        found = world.auditor.wait_json(
+            "mote/node-a/config", LIMIT_S, since, lambda report: report["state"] == "applied")
+        assert (found["revision"], "boom" in found["config"]["sensors"]) == (1, False)
+        world.auditor.wait_message("mote/node-a/telemetry/computer", LIMIT_S, since)
+
+
+@only_micropython
+def test_a_broken_file_of_the_node_leads_to_rescue(world):
+    with Restarted(world, configuration(world)) as board:
+        await_status(world, b"online", 0)
+        for name in ("firmware/node", "firmware/desired", "lib/store", "lib/stream"):
+            os.rename(os.path.join(board.code, name + ".mpy"), os.path.join(board.code, name + ".kept"))
+            with open(os.path.join(board.code, name + ".py"), "w") as file:
+                file.write("def x(:\n")
+        since = world.auditor.publish("mote/node-a/command/restart", "")
+        board._process.kill()
+        await_status(world, b"rescue", since)
+        assert board.starts <= STARTS
+        for name in ("firmware/node", "firmware/desired", "lib/store", "lib/stream"):
+            os.remove(os.path.join(board.code, name + ".py"))
+            os.rename(os.path.join(board.code, name + ".kept"), os.path.join(board.code, name + ".mpy"))
+        world.auditor.publish("mote/node-a/command/restart", '{"id": 7}')
+        assert world.auditor.wait_json("mote/node-a/reply", LIMIT_S, since, lambda reply: reply["id"] == 7)["ok"]
+        await_status(world, b"online", since)
+
+
+@only_micropython
+def test_rescue_refuses_what_is_wrong_and_goes_back_when_the_cure_is_none(world):
+    with Restarted(world, configuration(world, 0)) as board:
+        await_rescue(world, board)
+        for number, (payload, reason) in enumerate({
+                b'{"revision": 1, "patch": {"telemetry": {"interval_s": 0}}}': "mistakes",
+                b"\xff\xfe": "not JSON in UTF-8", b"[" * 5_000: "longer than"}.items()):
+            since = world.auditor.publish("mote/node-a/config/set", payload)
+            found = world.auditor.wait_json("mote/node-a/config", LIMIT_S, since)
+            assert (found["state"], found["revision"]) == ("rejected", 0) and reason in found["reason"], (number, found)
+        since = world.auditor.publish("mote/node-a/command/sample", '{"id": "x"}')
+        assert "rescue" in world.auditor.wait_json("mote/node-a/reply", LIMIT_S, since)["error"]
+        since = world.auditor.publish("mote/node-a/config/set", {"revision": 3, "patch": {"mqtt": {"user": "other"}}})
+        await_status(world, b"rescue", since)  # it still crashes, so it comes back here
+        since = world.auditor.publish("mote/node-a/config/set", b"a" * 20_000)
+        await_status(world, b"offline", since)
+        await_status(world, b"rescue", since)  # after a message that is too long for it, too
