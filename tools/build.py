@@ -1,4 +1,5 @@
-"""Compile what a node runs to MicroPython bytecode: build/mpy/ mirrors firmware/, lib/ and tools/host/.
+"""Compile what a node runs to MicroPython bytecode: build/mpy/ mirrors firmware/, lib/ and tools/host/; text files that
+lie beside the code are copied.
 
 A board takes the same files. Only what is older than its source is compiled again, and each file lands in one
 piece, so that several nodes may start at once.
@@ -18,6 +19,7 @@ _KEYWORDS = "keywords.txt"  # in build/mpy: the argument names that its files we
 # What rescue needs lies once more in a folder of its own, as modules without a package: no update writes there.
 RESCUE = "rescue"
 _RESCUED = ("firmware/board", "firmware/config", "firmware/desired", "firmware/rescue", "firmware/starts", "lib/")
+_TEXT = ".txt"  # read while a node runs, as it stands in the source
 _CPYTHON_ONLY = ("cpython_",)  # how files of tools/host begin that only CPython can run
 
 
@@ -37,11 +39,20 @@ def sources():
     return found
 
 
+def texts():
+    """The text files that a node reads beside its code, relative, in order."""
+    return [name for folder in FOLDERS for name in _files(folder, _TEXT)]
+
+
 def _modules(folder):
+    return [name for name in _files(folder, ".py") if not name.rpartition("/")[2].startswith(_CPYTHON_ONLY)]
+
+
+def _files(folder, ending):
     names = []
     for parent, _, files in os.walk(os.path.join(ROOT, folder)):
         for file in files:
-            if file.endswith(".py") and not file.startswith(_CPYTHON_ONLY):
+            if file.endswith(ending):
                 names.append(os.path.relpath(os.path.join(parent, file), ROOT).replace(os.sep, "/"))
     return sorted(names)
 
@@ -51,11 +62,13 @@ def build():
     and for an interpreter that reads another bytecode."""
     wanted = sources()
     copies = rescued(wanted.values())
-    _remove_others({*wanted.values(), *copies.values()})
+    _remove_others({*wanted.values(), *copies.values(), *texts()})
     if any(_is_stale(source, target) for source, target in wanted.items()):
         _compile_stale(wanted)
     for compiled, copy in copies.items():
-        _copy(compiled, copy)
+        _copy(os.path.join(MPY, compiled), copy)
+    for name in texts():
+        _copy(os.path.join(ROOT, name), name)
     return list(wanted.values())
 
 
@@ -64,12 +77,12 @@ def rescued(compiled):
     return {name: f"{RESCUE}/{os.path.basename(name)}" for name in compiled if name.startswith(_RESCUED)}
 
 
-def _copy(compiled, copy):
-    """Bring a copy up to date, in one piece."""
-    compiled, copy = os.path.join(MPY, compiled), os.path.join(MPY, copy)
-    if not os.path.exists(copy) or os.stat(copy).st_mtime_ns < os.stat(compiled).st_mtime_ns:
+def _copy(source, copy):
+    """Bring a copy in build/mpy up to date, in one piece."""
+    copy = os.path.join(MPY, copy)
+    if not os.path.exists(copy) or os.stat(copy).st_mtime_ns < os.stat(source).st_mtime_ns:
         os.makedirs(os.path.dirname(copy), exist_ok=True)
-        shutil.copyfile(compiled, f"{copy}.{os.getpid()}")
+        shutil.copyfile(source, f"{copy}.{os.getpid()}")
         os.replace(f"{copy}.{os.getpid()}", copy)
 
 
@@ -156,7 +169,8 @@ def _remove_others(wanted):
     for parent, _, files in os.walk(MPY):
         for file in files:
             full = os.path.join(parent, file)
-            if file.endswith(".mpy") and os.path.relpath(full, MPY).replace(os.sep, "/") not in wanted:
+            ours = file.endswith((".mpy", _TEXT)) and file != _KEYWORDS
+            if ours and os.path.relpath(full, MPY).replace(os.sep, "/") not in wanted:
                 os.remove(full)
 
 

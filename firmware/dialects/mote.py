@@ -1,9 +1,24 @@
-"""The mote dialect: topics and payloads (JSON). What is said once a connection is in mote_birth.py.
+"""The mote dialect: topics and payloads (JSON). What is said once a connection is in files of its own.
 
 A message is (topic, payload, retain, QoS). A long payload is an iterable of pieces that can be iterated again.
 """
 
 import json
+
+_HERE = "firmware.dialects.mote_"
+
+
+class Pieces:
+    """A long payload, made anew each time it is iterated by the function `pieces` of a module that is only lent."""
+
+    def __init__(self, fetch, name, *facts):
+        self._fetch = fetch
+        self._name = name
+        self._facts = facts
+
+    def __iter__(self):
+        return self._fetch(_HERE + self._name).pieces(*self._facts)
+
 
 class Dialect:
     """`sensors` is a list of (name, quantities, interval in seconds); `about` has the facts that `info` tells."""
@@ -51,15 +66,18 @@ class Dialect:
         return self._top + "status", word, True, 1
 
     def birth(self, fetch, board):
-        """Yield the messages that introduce the node; `fetch` loads the code for them."""
-        words = fetch("firmware.dialects.mote_birth")
+        """Yield the messages that introduce the node; `fetch` loads the code for each, one after the other."""
         facts = self._top, self._config, self._about, self._sensors
-        if self._config["homeassistant"]["discovery"]:
-            yield words.discovery(*facts, words.gone(board.files, self._config, self._sensors))
+        discovery = self._config["homeassistant"]["discovery"]
+        if discovery:
+            topic = "%s/device/%s/config" % (self._config["homeassistant"]["prefix"], self.node_id)
+            more = fetch(_HERE + "entities").look(board.files, self._sensors)
+            yield topic, Pieces(fetch, "discovery", facts, more), True, 1
+            more = None
         yield self.status("online")
-        yield words.info(*facts, board.address())
-        if self._config["homeassistant"]["discovery"]:
-            yield words.update(self._top, self._about)
+        yield self._top + "info", Pieces(fetch, "info", facts, board.address()), True, 1
+        if discovery:  # there are no releases to compare with, so the latest is this one
+            yield self._top + "update", self._about["firmware"], True, 1
 
     def report(self, pieces):
         """The reported configuration."""

@@ -532,7 +532,7 @@ async def test_a_wrong_base_ends_the_node_with_its_mistakes():
 async def test_code_that_is_only_lent_does_the_same():
     async with Rig(fetch=lend) as rig:
         await rig.go(3_000)
-        for name in ("firmware.config", "firmware.desired", "firmware.dialects.mote_birth"):
+        for name in ("firmware.config", "firmware.desired", "firmware.dialects.mote_discovery"):
             assert name not in sys.modules, name
         report = await rig.desire(1, {"telemetry": {"interval_s": 2}})
         equal(report["state"], "applied")

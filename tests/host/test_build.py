@@ -56,6 +56,20 @@ def test_a_deleted_module_does_not_live_on(tree):
     assert "lib/c.mpy" not in built(tree)
 
 
+def test_a_text_beside_the_code_goes_along_and_does_not_outlive_its_source(tree):
+    source, target = tree / "firmware/words.txt", tree / "build/mpy/firmware/words.txt"
+    source.write_text("one")
+    build.build()
+    assert target.read_text() == "one"
+    source.write_text("two")
+    os.utime(source, ns=(target.stat().st_mtime_ns + 1,) * 2)
+    build.build()
+    assert target.read_text() == "two"
+    source.unlink()
+    build.build()
+    assert not target.exists()
+
+
 def test_a_new_keyword_argument_compiles_the_function_it_names_again(tree):
     function = tree / "firmware/a.py"
     function.write_text("def f(amount):\n    return amount\n")
@@ -89,6 +103,7 @@ def test_the_real_node_is_complete():
         assert (pathlib.Path(build.MPY) / name).read_bytes()[:2] == b"M\x06"
     for needed in ("firmware/node.mpy", "lib/mqtt.mpy", "tools/host/micropython_main.mpy"):
         assert needed in names
+    assert (pathlib.Path(build.MPY) / "firmware/dialects/mote_discovery.txt").exists()
 
 
 def test_what_rescue_imports_lies_beside_it():

@@ -87,7 +87,8 @@ ROOT_KEYS = {"dev", "o", "cmps", "avty", "avty_t", "avty_mode", "stat_t", "cmd_t
 DEVICE_KEYS = {"ids", "cns", "name", "mf", "mdl", "mdl_id", "hw", "sw", "sn", "sa", "cu"}
 COMPONENT_KEYS = {
     "p", "uniq_id", "name", "stat_t", "cmd_t", "val_tpl", "dev_cla", "stat_cla", "unit_of_meas", "sug_dsp_prc",
-    "ent_cat", "exp_aft", "en", "ic", "pl_on", "pl_off", "pl_prs", "off_dly", "min", "max", "step", "mode", "qos",
+    "ent_cat", "exp_aft", "en", "ic", "pl_on", "pl_off", "pl_prs", "off_dly", "l_ver_t",
+    "min", "max", "step", "mode", "qos",
 }
 
 
