@@ -37,22 +37,21 @@ class Link:
         self._outbox = outbox
         self._take = take
         self._birth = birth
-        self._config = self._dialect = None
+        self._config = self._dialect = self._joined = self._online_ms = None
         self._leave = asyncio.Event()
         self._quit = False
         self._posted = []
         self._written = []  # QoS 0 readings that the network has not taken whole
         self._attempt = 0
-        self._online_ms = None
         self.state = "down"
-        self.sessions = 0
+        self.sessions = self.dropped = 0  # dropped: posted messages that found no place
         self.fault = None  # why the last session or attempt ended
-        self.dropped = 0  # posted messages that found no place
         self.promise_ms = 0  # by this uptime it will have moved; None while the session's own deadlines hold
 
     def build(self, config, dialect):
         """Obey a configuration from the next connection on."""
         self._config = config
+        self._joined = config["wifi"] if self._joined is None else self._joined
         self._dialect = dialect
 
     def post(self, message):
@@ -115,17 +114,18 @@ class Link:
         """One connection from nothing to its end; raises one of LINK_ERRORS, or returns after a clean leave."""
         mqtt = self._config["mqtt"]
         self._to("joining")
-        if not self._board.joined():
-            await within(_JOIN_S, self._board.join(self._config["wifi"]))
+        if self._joined != self._config["wifi"] or not self._board.joined():
+            await self._board.leave()  # staying where we are would prove nothing of other networks
+            self._joined = self._config["wifi"]
+            await within(_JOIN_S, self._board.join(self._joined))
         if mqtt["tls"] and self._board.time_s() is None:
             await self._ask_time()
         self._to("connecting")
         self._board.log("link: %s:%s as %s" % (mqtt["host"], mqtt["port"], self._dialect.node_id))
         stream = await within(_CONNECT_S, _open(self._board, mqtt))
         client = Client(stream, self._take, self._outbox.acknowledge, mqtt["keepalive_s"])
-        dialect = self._dialect
         try:
-            await together(*client.parts(), self._serve(client, dialect), self._keep_time())
+            await together(*client.parts(), self._serve(client, self._dialect), self._keep_time())
         finally:
             self._outbox.end(client.unacknowledged() + self._written)
             self._written = []

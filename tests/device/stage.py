@@ -148,6 +148,9 @@ class Board:
     def joined(self):
         return self.network
 
+    async def leave(self):
+        self.network = False
+
     def address(self):
         return "192.0.2.7"
 

@@ -73,6 +73,19 @@ async def test_a_broker_that_is_not_there_costs_the_trial_and_no_more():
         assert len(rig.backlog()) >= 10, "and what was measured meanwhile is not lost"
 
 
+async def test_another_wifi_is_joined_before_it_is_believed():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        rig.board.join_fails = OSError("home: wrong password")
+        wrong = {"wifi": {"home": {"password": "not this one"}}}
+        await rig.says("config/set", document(1, wrong), ms=TRIAL_MS + 1_000)
+        rig.board.join_fails = None
+        await rig.pass_ms(TRIAL_MS)
+        equal(states(rig)[1:], [("rolled-back", 1, "home: wrong password")])
+        equal(rig.board.joins[0]["home"]["password"], "not this one")
+        equal(rig.board.joins[-1], {}, "and back, to none:")
+
+
 async def test_a_restart_during_a_trial_ends_it():
     async with Rig() as rig:
         await rig.go(3_000)
