@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 
 import flash
 from fakes import Esp32, Module, chip
@@ -9,6 +10,12 @@ from fakes.radio import AccessPoint
 from tools.host.board import HostBoard
 
 HOME = {"home": {"password": "correct horse"}}
+RESETS = (SystemExit, chip.Reset)  # what a reset is where nothing can be reset
+
+if sys.implementation.name != "micropython":  # the simulated board is a host's: it runs on CPython alone
+    import simulated
+
+    RESETS += (simulated.Reset,)
 
 
 class OneChip:
@@ -62,6 +69,8 @@ async def on_every_board(check, root=provisioned):
     await named(check, "host with chips", host_board(root(), chips="simulated", buses=OneChip()))
     with esp32(root()) as device:
         await named(check, "esp32", device.board())
+    if sys.implementation.name != "micropython":
+        await simulated.named(named, check, OneChip(), root())
 
 
 async def named(check, name, board):
