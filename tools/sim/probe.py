@@ -1,0 +1,51 @@
+"""Where a simulation looks into a node: the one file to mend when something inside it gets another name.
+
+Nothing of the node is changed by it but who is told of a reading.
+"""
+
+_MAX_COMMANDS = 8  # what firmware/control.py lets wait
+_MAX_POSTED = 8  # and firmware/link.py
+_MAX_LIVE = 16 + 8 * 8 + 8  # live slots, the window full of batches, one batch in hand
+
+
+def on_reading(node, take):
+    """Call take(index, values) after the node took a reading itself."""
+    sampler = node._sampler
+    own = sampler._take
+
+    def both(index, values):
+        own(index, values)
+        take(index, values)
+
+    sampler._take = both
+
+
+def boot(node):
+    """The number of the node's boot, 0 before it has one."""
+    return node._boot
+
+
+def counters(node):
+    """The delivery account, as diagnostics publish it."""
+    outbox = node._outbox
+    return {"produced": outbox.seq, "acknowledged": outbox.acknowledged, "queued": outbox.queued,
+            "dropped": outbox.dropped}
+
+
+def sensor(node, index):
+    """(name, quantities) of the sensor with this index."""
+    return node._outbox._sensors[index]
+
+
+def online(node):
+    """Whether the node thinks that it has a session."""
+    return node._link.state == "online"
+
+
+def sizes(node):
+    """(what, how many, the bound) of everything in a node that could grow."""
+    yield "commands", len(node._control._waiting), _MAX_COMMANDS
+    yield "posted messages", len(node._link._posted), _MAX_POSTED
+    config = node._settings and node._settings.effective
+    if config:
+        yield "readings", counters(node)["queued"], config["outbox"]["ram_readings"] + _MAX_LIVE

@@ -1,0 +1,74 @@
+"""What is true of one node's readings, kept beside the node, and what of it has reached the broker.
+
+A reading is (boot, seq). From the moment in which a node takes one until it has arrived, its true time and values stand
+here, so that everything that arrives is checked against the truth, and nothing can get lost unseen.
+"""
+
+from tools.accounting import Ranges
+
+_RECENT = 600  # arrived readings that may still arrive once more and are then compared
+
+
+class Boot:
+    """The readings of one boot."""
+
+    def __init__(self):
+        self.due = {}  # seq -> (true time in us, sensor, values), taken and not arrived
+        self.arrived = Ranges()
+        self.duplicates = 0
+        self.lost = 0  # in memory when the power went or the node began anew: these need not arrive
+        self.lived = True
+
+
+class Record:
+    """One node. `qos`: what its configuration says."""
+
+    def __init__(self, mote, qos):
+        self.mote = mote
+        self.qos = qos
+        self.boots = {}
+        self.boot = None
+        self.sessions = 0
+        self.readings = 0  # taken
+        self.recent = {}
+
+    def began(self, boot):
+        """A start of the node, in its boot number."""
+        self.boot = boot
+        self.boots.setdefault(boot, Boot())
+
+    def taken(self, seq, time_us, sensor, values):
+        """The node took a reading."""
+        self.readings += 1
+        self.boots[self.boot].due[seq] = (time_us, sensor, values)
+
+    def ended(self, queued):
+        """The node's memory is gone, with `queued` readings that may or may not be on its flash."""
+        boot = self.boots[self.boot]
+        boot.lost += queued
+        boot.lived = False
+        if not boot.due:
+            del self.boots[self.boot]
+
+    def arrive(self, boot, seq):
+        """(true time in us, sensor, values, whether it came before) of a reading that arrived; None when there is no
+        such reading."""
+        entry = self.boots.get(boot)
+        truth = entry.due.pop(seq, None) if entry else None
+        if truth is not None:
+            entry.arrived.add(seq)
+            self.recent[boot, seq] = truth
+            if len(self.recent) > _RECENT:
+                del self.recent[next(iter(self.recent))]
+            return (*truth, False)
+        truth = self.recent.get((boot, seq))
+        if truth is None:
+            return None
+        if entry:
+            entry.duplicates += 1
+        return (*truth, True)
+
+    def missing(self, dropped, queued):
+        """How many readings of the current boot are neither at the broker nor in the node's own account."""
+        boot = self.boots[self.boot]
+        return len(boot.due) - dropped - queued

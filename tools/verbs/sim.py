@@ -1,0 +1,125 @@
+"""`mote sim`: years of weather for whole nodes, in minutes, from one seed."""
+
+import argparse
+import json
+import sys
+import textwrap
+import time
+
+from tools import errors
+
+HELP = "simulate nodes in virtual time, with every fault there is, from one seed"
+EXAMPLE = "mote sim --seed 7 --nodes 8 --days 1 --faults all"
+
+
+def add_arguments(parser):
+    parser.description = textwrap.fill(
+        HELP + ". The shipped firmware runs unchanged against simulated boards, chips, Wi-Fi, name and time servers "
+        "and a broker in memory that is stricter than the standard. While faults are on nothing wrong may happen; once "
+        "they are healed everybody has to come back in time. A run that fails prints its seed and the "
+        "shortest schedule of faults found that still fails.", 100)
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="decides everything (default 1)")
+    parser.add_argument("--nodes", type=_count, default=8, metavar="N", help="how many nodes (default 8)")
+    parser.add_argument("--days", type=_days, default=1.0, metavar="D", help="virtual days (default 1)")
+    parser.add_argument("--faults", type=_faults, default=(), metavar="NAME,...",
+                        help="what goes wrong: `all`, `none` (default), or names; `--list` shows them")
+    parser.add_argument("--only", type=_numbers, metavar="N,...", help="of the seed's faults, only these numbers")
+    parser.add_argument("--interval-s", type=_count, default=60, metavar="N", help="between two readings (default 60)")
+    parser.add_argument("--plain", action="store_true", help="every node the same: one sensor, all else by default")
+    parser.add_argument("--no-shrink", action="store_true", help="do not look for a shorter schedule that fails")
+    parser.add_argument("--log", action="store_true", help="what the nodes log, with virtual seconds")
+    parser.add_argument("--list", action="store_true", help="show all faults and invariants, and end")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+
+
+def _count(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+def _days(text):
+    number = float(text)
+    if not 0.01 <= number <= 36_500:
+        raise argparse.ArgumentTypeError(f"{text} days: 0.01 to 36500 are possible")
+    return number
+
+
+def _numbers(text):
+    return frozenset(int(part) for part in text.split(",") if part)
+
+
+def _faults(text):
+    from tools.sim.faults import KINDS
+
+    if text in ("all", "none"):
+        return tuple(KINDS) if text == "all" else ()
+    names = tuple(text.split(","))
+    unknown = [name for name in names if name not in KINDS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no fault {', '.join(unknown)}; there are: {', '.join(KINDS)}")
+    return names
+
+
+def run(args):
+    from tools.sim.run import Run, Setup
+
+    if args.list:
+        return _list()
+    setup = Setup(args.seed, args.nodes, args.days, args.faults, args.only, args.interval_s, not args.plain)
+    began = time.monotonic()
+    verdict = Run(setup, say=_say if args.log else None).go()
+    verdict["wall_s"] = round(time.monotonic() - began, 2)
+    if not verdict["ok"] and args.faults and not args.no_shrink:
+        from tools.sim import shrink
+
+        print("looking for a shorter schedule that still fails ...", file=sys.stderr, flush=True)
+        verdict["shrunk"] = [fault._asdict() for fault in shrink.shortest(setup, verdict)]
+    print(json.dumps(verdict) if args.json else text(setup, verdict))
+    return errors.DONE if verdict["ok"] else errors.FAILED
+
+
+def _say(t_s, node, line):
+    print(f"{t_s:14.6f}  {node}  {line}", file=sys.stderr)
+
+
+def _list():
+    from tools.sim.faults import KINDS
+    from tools.sim.invariants import NAMES
+
+    print("faults (times a day, for every node or for all at once; how long, in seconds):")
+    for name, kind in KINDS.items():
+        lasts = f"{kind.shortest_s:g} to {kind.longest_s:g} s" if kind.longest_s else ""
+        print(f"  {name:16} {kind.per_day:4g}  {kind.scope:5} {lasts}")
+    print("invariants:")
+    for name, meaning in NAMES.items():
+        print(f"  {name:12}  {meaning}")
+    return errors.DONE
+
+
+def text(setup, verdict):
+    """The verdict for people."""
+    rate = verdict["readings"] / verdict["wall_s"]
+    lines = [f"seed {verdict['seed']}: {verdict['nodes']} nodes, {verdict['days']:g} days, {verdict['faults']} faults, "
+             f"{verdict['readings']} readings in {verdict['wall_s']} s ({rate:.0f}/s): "
+             + ("ok" if verdict["ok"] else "FAILED")]
+    lines.append(f"digest {verdict['digest']}")
+    for found in verdict["violations"]:
+        lines.append(f"  {found['t']:.3f} s  {found['node']}  {found['invariant']}: {found['text']}")
+    if "shrunk" in verdict:
+        lines.append(f"the shortest schedule found that still fails ({len(verdict['shrunk'])} of {verdict['faults']}):")
+        for fault in verdict["shrunk"]:
+            node = "all nodes" if fault["node"] is None else f"n{fault['node']:05d}"
+            lines.append(f"  {fault['at_s']:.3f} s  {node}  {fault['kind']} for {fault['lasts_s']:g} s")
+        lines.append("again: " + again(setup, verdict["shrunk"]))
+    return "\n".join(lines)
+
+
+def again(setup, shrunk):
+    """The command line that repeats a shrunk run."""
+    only = ",".join(str(fault["number"]) for fault in shrunk)
+    faults = "all" if len(setup.faults) > 5 else ",".join(setup.faults)
+    return (f"mote sim --seed {setup.seed} --nodes {setup.nodes} --days {setup.days:g} --faults {faults} --only {only} "
+            "--log" + ("" if setup.varied else " --plain")
+            + (f" --interval-s {setup.interval_s}" if setup.interval_s != 60 else ""))
