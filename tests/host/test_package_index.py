@@ -1,4 +1,4 @@
-"""Fetching umqtt.simple from an index served here, in both formats of the protocol, and everything that goes wrong."""
+"""Fetching a pinned release from an index served here, in both formats of the protocol, and all that goes wrong."""
 
 import base64
 import contextlib
@@ -14,11 +14,13 @@ import threading
 
 import pytest
 
-from tools import ROOT, errors, fetch_umqtt
+from tools import ROOT, errors, package_index
 
 MODULE = b"class MQTTClient: pass\n"
-PAGE = f"/simple/{fetch_umqtt.PROJECT}/"
-FILE = "/files/" + fetch_umqtt.SDIST
+NAME = "micropython-umqtt.simple-1.3.4.tar.gz"
+MEMBER = "umqtt/simple.py"
+PAGE = "/simple/micropython-umqtt-simple/"
+FILE = "/files/" + NAME
 
 
 def archive(name="micropython-umqtt.simple-1.3.4/umqtt/simple.py", kind=tarfile.REGTYPE):
@@ -66,13 +68,16 @@ def index(answers):
         server.shutdown()
 
 
+def release_of(data):
+    """The release whose pinned hash is that of `data`."""
+    return package_index.Release("micropython-umqtt-simple", NAME, hashlib.sha256(data).hexdigest())
+
+
 @pytest.fixture
 def pinned(monkeypatch):
-    """The release made here is the pinned one, and nobody waits between attempts."""
-    data = archive()
-    monkeypatch.setattr(fetch_umqtt, "SDIST_SHA256", hashlib.sha256(data).hexdigest())
-    monkeypatch.setattr(fetch_umqtt.time, "sleep", lambda seconds: None)
-    return data
+    """The release made here; nobody waits between attempts."""
+    monkeypatch.setattr(package_index.time, "sleep", lambda seconds: None)
+    return archive()
 
 
 @pytest.mark.parametrize("page", [json_page, html_page])
@@ -80,12 +85,13 @@ def pinned(monkeypatch):
 def test_both_formats_of_the_page_and_relative_links_work(pinned, page, href):
     with index({PAGE: page(href), FILE: ("application/octet-stream", pinned)}) as (host, _):
         for address in (f"http://{host}/simple", f"http://{host}/simple/"):
-            assert fetch_umqtt.module_of(fetch_umqtt.fetch(address, None)) == MODULE
+            data = package_index.fetch(release_of(pinned), address, None)
+            assert package_index.member(release_of(pinned), data, MEMBER) == MODULE
 
 
 def test_a_password_in_the_address_is_sent_as_a_header_and_never_shown(pinned):
     with index({}) as (host, seen), pytest.raises(errors.UserError) as caught:
-        fetch_umqtt.fetch(f"http://me:p%40ss@{host}/simple", None)
+        package_index.fetch(release_of(pinned), f"http://me:p%40ss@{host}/simple", None)
     assert seen[0] == (PAGE, "Basic " + base64.b64encode(b"me:p@ss").decode())
     assert "p@ss" not in str(caught.value) and "p%40ss" not in str(caught.value)
 
@@ -98,40 +104,40 @@ def test_a_password_in_the_address_is_sent_as_a_header_and_never_shown(pinned):
 ])
 def test_what_is_not_there_is_unreachable_and_says_what_to_do(pinned, answers, word):
     with index(answers) as (host, _), pytest.raises(errors.UserError, match=word) as caught:
-        fetch_umqtt.fetch(f"http://{host}/simple", None)
+        package_index.fetch(release_of(pinned), f"http://{host}/simple", None)
     assert caught.value.status == errors.UNREACHABLE
 
 
 def test_a_server_in_trouble_is_asked_again(pinned):
     with index({PAGE: 503}) as (host, seen), pytest.raises(errors.UserError):
-        fetch_umqtt.fetch(f"http://{host}/simple", None)
+        package_index.fetch(release_of(pinned), f"http://{host}/simple", None)
     assert len(seen) == 3
 
 
 def test_another_file_than_the_pinned_one_is_refused(pinned):
-    with pytest.raises(errors.UserError, match="not the file that was pinned") as caught:
-        fetch_umqtt.module_of(pinned + b"\0")
+    served = {PAGE: json_page(FILE), FILE: ("application/octet-stream", pinned + b"\0")}
+    with index(served) as (host, _), pytest.raises(errors.UserError, match="not the file that was pinned") as caught:
+        package_index.fetch(release_of(pinned), f"http://{host}/simple", None)
     assert caught.value.status == errors.FAILED
 
 
 @pytest.mark.parametrize("data", [archive(name="umqtt/other.py"), archive(kind=tarfile.SYMTYPE)])
-def test_a_release_without_the_module_is_refused(monkeypatch, data):
-    monkeypatch.setattr(fetch_umqtt, "SDIST_SHA256", hashlib.sha256(data).hexdigest())
+def test_a_release_without_the_module_is_refused(data):
     with pytest.raises(errors.UserError, match="holds no"):
-        fetch_umqtt.module_of(data)
+        package_index.member(release_of(data), data, MEMBER)
 
 
 def test_the_environment_wins_over_pip_s_files(monkeypatch, tmp_path):
     (tmp_path / "pip.conf").write_text("[global]\nindex-url = http://a/simple\n[install]\nindex-url = http://b/simple\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.delenv("PIP_INDEX_URL", raising=False)
-    assert fetch_umqtt.pip_settings()["index-url"] == "http://b/simple"
+    assert package_index.pip_settings()["index-url"] == "http://b/simple"
     monkeypatch.setenv("PIP_INDEX_URL", "http://c/simple")
-    assert fetch_umqtt.pip_settings()["index-url"] == "http://c/simple"
+    assert package_index.pip_settings()["index-url"] == "http://c/simple"
 
 
 def test_pip_has_an_index_of_its_own():
-    assert fetch_umqtt.default_index().startswith("https://")
+    assert package_index.default_index().startswith("https://")
 
 
 def test_offline_it_says_so_in_one_line_and_ends_with_3(tmp_path):
