@@ -44,7 +44,7 @@ _MOSQUITTO = """
 user {user}
 allow_anonymous true
 persistence false
-set_tcp_nodelay true
+set_tcp_nodelay {tcp_nodelay}
 max_inflight_messages 100
 max_queued_messages 100000
 listener {port} {host}
@@ -128,13 +128,15 @@ class Broker:
     """A broker on loopback, over TCP and WebSocket; a port 0 becomes a free one, and stays the same over restarts.
 
     Use as a context manager, or start() and stop(). After kill() or stop(), start() brings a new, empty broker.
+    `host` is for an address of a network namespace. Without `tcp_nodelay` Mosquitto is as its packages configure it.
     """
 
-    def __init__(self, engine=None, port=0, ws_port=0):
+    def __init__(self, engine=None, port=0, ws_port=0, host=HOST, tcp_nodelay=True):
         self.engine = engine
-        self.host = HOST
+        self.host = host
         self.port = port
         self.ws_port = ws_port
+        self._tcp_nodelay = tcp_nodelay
         self._folder = None
         self._process = None
 
@@ -159,7 +161,7 @@ class Broker:
         self.port = self.port or spare[0]
         self.ws_port = self.ws_port or spare[1]
         for port in (self.port, self.ws_port):
-            _require_free(port)
+            _require_free(self.host, port)
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="mote-broker-")
         with open(self._path("log"), "wb") as log:
@@ -203,7 +205,7 @@ class Broker:
     def _wait_ready(self):
         deadline = time.monotonic() + _START_LIMIT_S
         for port, question, answer in ((self.port, _CONNECT, _ACCEPTED), (self.ws_port, _UPGRADE, _UPGRADED)):
-            while not _answers(port, question, answer):
+            while not _answers(self.host, port, question, answer):
                 if self._process.poll() is not None:
                     raise errors.UserError(f"{self.engine} ended at once: {self._last_words()}", errors.UNREACHABLE)
                 if time.monotonic() > deadline:
@@ -227,36 +229,37 @@ class Broker:
 
     def _mosquitto(self):
         text = _MOSQUITTO.format(
-            user=pwd.getpwuid(os.geteuid()).pw_name, host=HOST, port=self.port, ws_port=self.ws_port)
+            user=pwd.getpwuid(os.geteuid()).pw_name, host=self.host, port=self.port, ws_port=self.ws_port,
+            tcp_nodelay=str(self._tcp_nodelay).lower())
         return text, [mosquitto_path(), "-c"]
 
     def _iotcore(self):
         listeners = [
-            _IOTCORE_LISTENER.format(kind=kind, host=HOST, port=port)
+            _IOTCORE_LISTENER.format(kind=kind, host=self.host, port=port)
             for kind, port in (("v4", self.port), ("ws", self.ws_port))]
         return _IOTCORE.format(listeners="".join(listeners)), [
             sys.executable, "-m", "iotcore", "--log-level", "CRITICAL", "--config"]
 
     def _amqtt(self):
         text = json.dumps({
-            "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{self.port}"},
-                          "ws": {"type": "ws", "bind": f"{HOST}:{self.ws_port}"}},
+            "listeners": {"default": {"type": "tcp", "bind": f"{self.host}:{self.port}"},
+                          "ws": {"type": "ws", "bind": f"{self.host}:{self.ws_port}"}},
             "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}})
         return text, [sys.executable, "-c", _AMQTT_PROGRAM]
 
 
-def _require_free(port):
+def _require_free(host, port):
     try:
-        socket.create_server((HOST, port)).close()
+        socket.create_server((host, port)).close()
     except OSError as error:
         raise errors.UserError(
             f"port {port} cannot be used ({error.strerror}): another broker? 0 picks a free one") from None
 
 
-def _answers(port, question, answer):
+def _answers(host, port, question, answer):
     """Whether what listens there gives this answer."""
     try:
-        with socket.create_connection((HOST, port), timeout=_PROBE_LIMIT_S) as probe:
+        with socket.create_connection((host, port), timeout=_PROBE_LIMIT_S) as probe:
             probe.sendall(question)
             got = b""
             while len(got) < len(answer):
