@@ -1,15 +1,79 @@
-"""`mote bench` measures something, on every interpreter that is here."""
+"""`mote bench` measures something, on every interpreter that is here, and judges it by what was promised."""
 
 import json
-import os
 
-from tools import ROOT, __main__, micropython
+import pytest
+
+from tests.host.counting_broker import CountingBroker
+from tools import __main__, bench_mqtt, bench_table, micropython
+
+needs_micropython = pytest.mark.skipif(not micropython.available(), reason="no MicroPython interpreter")
+
+
+def bench(capsys, *argv):
+    assert __main__.main(["bench", *argv, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
 
 
 def test_publish_reports_a_rate_per_interpreter(capsys):
-    assert __main__.main(["bench", "publish", "--count", "50", "--json"]) == 0
-    rows = {row["interpreter"]: row for row in json.loads(capsys.readouterr().out)["publish"]}
-    peers = ["MicroPython", *(["umqtt.simple"] if os.path.exists(f"{ROOT}/build/umqtt/simple.py") else [])]
-    assert set(rows) == {"CPython", *(peers if micropython.available() else [])}
+    rows = {row["interpreter"]: row for row in bench(capsys, "publish", "--count", "50")["publish"]}
+    assert set(rows) == {"CPython", *(["MicroPython"] if micropython.available() else [])}
     for row in rows.values():
         assert row["qos0_per_s"] > 0 and row["qos1_per_s"] > 0
+
+
+@needs_micropython
+def test_memory_is_counted_without_the_bench_s_own(capsys):
+    result = bench(capsys, "mqtt", "--part", "memory", "--client", "floor", "--client", "mote")["mqtt"]
+    floor, mote = result["clients"]["floor"], result["clients"]["mote"]
+    assert floor["qos0_bytes"] == 0 and floor["awaited_bytes"] is None
+    assert floor["connected_bytes"] < 1_000 < mote["imported_bytes"] < mote["connected_bytes"]
+    assert mote["awaited_bytes"] >= mote["callback_bytes"] >= 0
+    assert mote["mpy_bytes"] > 2_000
+    assert {target["figure"] for target in result["targets"]} == {
+        "qos0_bytes", "callback_bytes", "awaited_bytes", "connected_bytes"}
+
+
+@needs_micropython
+@pytest.mark.parametrize("adapter", ["floor", "mote"])
+def test_every_message_that_is_counted_reaches_the_broker(adapter):
+    """A rate of messages that never left would be a fine one."""
+    subject = bench_mqtt.subjects([adapter])[0]
+    with CountingBroker() as broker:
+        result = bench_mqtt.publish(subject, broker, 300, 7)
+        assert result == {"published": 307}
+        assert broker.published() == (300, 7)
+
+
+def clients(**figures):
+    return {"mote": figures, "chumicro": {"qos1_per_s": {"20": 1_000, "100": 1_000}}}
+
+
+@pytest.mark.parametrize("rate, reached", [(576, True), (575, False)])
+def test_a_window_of_64_bounds_the_rate_that_is_asked_for(rate, reached):
+    [target] = bench_table.targets(clients(qos1_per_s={"100": rate}))
+    assert target["limit"] == pytest.approx(0.9 * 640) and target["reached"] is reached
+
+
+@pytest.mark.parametrize("rate, reached", [(900, True), (899, False)])
+def test_a_slower_peer_bounds_it_too(rate, reached):
+    [target] = bench_table.targets(clients(qos1_per_s={"20": rate}))
+    assert target["limit"] == pytest.approx(900) and target["reached"] is reached
+
+
+def test_less_is_better_for_bytes_and_0_bytes_are_a_figure():
+    assert [row["reached"] for row in bench_table.targets(clients(qos0_bytes=0))] == [True]
+    assert [row["reached"] for row in bench_table.targets(clients(qos0_bytes=1))] == [False]
+
+
+def test_a_ratio_to_a_client_that_was_not_measured_is_not_known():
+    [target] = bench_table.targets(clients(qos0_per_s={"0": 1_000_000}))
+    assert target["reached"] is None
+    assert "not known" in bench_table.table(clients(qos0_per_s={"0": 1_000_000}))
+
+
+def test_the_table_shows_what_a_client_cannot_do_as_a_dash_and_what_was_not_measured_not_at_all():
+    text = bench_table.table({"mote": {"awaited_bytes": 400}, "umqtt.simple2": {"awaited_bytes": None}})
+    heading, row = text.splitlines()
+    assert heading.split() == ["mote", "simple2", "target", "of", "mote"]
+    assert row.split()[-6:] == ["400", "-", "at", "most", "320:", "MISSED"]

@@ -5,10 +5,10 @@ import os
 import subprocess
 import sys
 
-from tools import ROOT, brokers, build, errors, micropython
+from tools import ROOT, bench_mqtt, bench_table, brokers, build, errors, micropython, peers
 
 HELP = "measure speed here and now, on CPython and MicroPython"
-EXAMPLE = "mote bench publish --count 5000"
+EXAMPLE = "mote bench mqtt --part wake --client mote --client chumicro"
 
 _SCRIPTS = os.path.join(ROOT, "tools", "benches")
 _HEAP = "144k"  # what `mote run` gives a node
@@ -16,39 +16,47 @@ _LIMIT_S = 120
 
 
 def add_arguments(parser):
+    names = ["floor", "mote", *(peer.name for peer in peers.PEERS)]
     parser.add_argument("name", nargs="?", choices=sorted(BENCHES), help="only this one (default: all)")
-    parser.add_argument("--count", type=int, default=5000, metavar="N", help="messages of each kind (default 5000)")
-    parser.add_argument("--engine", choices=brokers.ENGINES, help="the broker (default: the first that is here)")
+    parser.add_argument("--count", type=int, default=5000, metavar="N",
+                        help="publish: messages of each kind (default 5000)")
+    parser.add_argument("--engine", choices=brokers.ENGINES,
+                        help="publish: the broker (default: the first that is here)")
+    parser.add_argument("--part", action="append", choices=bench_mqtt.PARTS, help="mqtt: only this part; repeatable")
+    parser.add_argument("--client", action="append", choices=names, help="mqtt: only this client; repeatable")
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def run(args):
     if args.count < 1:
         raise errors.UserError(f"--count {args.count}: at least one message")
-    results = {name: BENCHES[name](args) for name in ([args.name] if args.name else BENCHES)}
+    results = {}
+    for name in [args.name] if args.name else BENCHES:
+        measure, show = BENCHES[name]
+        results[name] = measure(args)
+        if not args.json:
+            show(args, results[name])
     if args.json:
         print(json.dumps(results))
-        return errors.DONE
-    for name, rows in results.items():
-        print(f"{name}: {args.count} messages of 100 bytes over loopback, in messages per second")
-        for row in rows:
-            garbage = row["qos1_garbage_bytes"]
-            print(f"  {row['interpreter']:12} through {row['broker']:10} QoS 0 {row['qos0_per_s']:8,}  "
-                  f"QoS 1 {row['qos1_per_s']:7,}" + (f"  {garbage} bytes of garbage each" if garbage else ""))
     return errors.DONE
 
 
 def _publish(args):
-    """Speed of lib/mqtt.py against a broker on loopback, a row per interpreter, and of umqtt.simple beside it."""
+    """Speed of lib/mqtt.py against a broker on loopback, a row per interpreter."""
     rows = []
     with brokers.Broker(args.engine) as broker:
         argv = [broker.host, str(broker.port), str(args.count)]
         for name, command, environment in _interpreters([os.path.join(_SCRIPTS, "publish.py"), *argv]):
             rows.append({"interpreter": name, "broker": broker.engine, **_measured(command, environment)})
-        if os.path.exists(os.path.join(ROOT, "build", "umqtt", "simple.py")) and micropython.available():
-            *_, (_, command, environment) = _interpreters([os.path.join(_SCRIPTS, "publish_umqtt.py"), *argv])
-            rows.append({"interpreter": "umqtt.simple", "broker": broker.engine, **_measured(command, environment)})
     return rows
+
+
+def _show_publish(args, rows):
+    print(f"publish: {args.count} messages of 100 bytes over loopback, in messages per second")
+    for row in rows:
+        garbage = row["qos1_garbage_bytes"]
+        print(f"  {row['interpreter']:12} through {row['broker']:10} QoS 0 {row['qos0_per_s']:8,}  "
+              f"QoS 1 {row['qos1_per_s']:7,}" + (f"  {garbage} bytes of garbage each" if garbage else ""))
 
 
 def _interpreters(argv):
@@ -67,4 +75,26 @@ def _measured(command, environment):
     return json.loads(done.stdout)
 
 
-BENCHES = {"publish": _publish}
+def _mqtt(args):
+    """lib/mqtt beside its peers, on MicroPython."""
+    micropython.require()
+    found = bench_mqtt.subjects(args.client)
+    result = bench_mqtt.measure(found, args.part or bench_mqtt.PARTS, _progress(args))
+    return {**result, "targets": bench_table.targets(result["clients"])}
+
+
+def _progress(args):
+    """Tells what is being measured, on a line of its own that the next one overwrites."""
+    if args.json or not sys.stderr.isatty():
+        return lambda text: None
+    return lambda text: print(f"\r{text:60}", end="\r", file=sys.stderr, flush=True)
+
+
+def _show_mqtt(args, result):
+    link = result["link"]
+    print("mqtt: 100 bytes, topic of 9, MicroPython, bytecode, through " + result["broker"])
+    print(f"  round trips of {link}" if link else "  loopback")
+    print(bench_table.table(result["clients"]))
+
+
+BENCHES = {"publish": (_publish, _show_publish), "mqtt": (_mqtt, _show_mqtt)}

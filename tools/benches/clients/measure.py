@@ -1,0 +1,152 @@
+"""Measures one client: `measure ADAPTER WHAT HOST PORT [MODULES | COUNT ...]`; prints one JSON document.
+
+Runs on MicroPython alone, as its figures are about it. An adapter without an event loop is run without one, so that
+no client pays for what only others need.
+"""
+
+import gc
+import json
+import sys
+import time
+
+WARM_UP = 20
+PILOT = 400  # messages at QoS 0 that tell how many fill the time of a measurement
+FILL_US = 500_000
+LEAST, MOST = 1_000, 60_000
+PAUSE_MS = 50
+
+
+async def _span_us(bench, count):
+    """Microseconds for so many messages at QoS 0, until the broker has them all: it answers in order."""
+    started = time.ticks_us()
+    await bench.publish0(count)
+    await bench.publish1(1, None)
+    return time.ticks_diff(time.ticks_us(), started)
+
+
+async def _rate0(bench):
+    """Messages per second: of the later four fifths, as the last message's answer is the same for any number."""
+    started = time.ticks_us()
+    await bench.publish0(PILOT)  # without the answer, for which some clients poll
+    count = PILOT * FILL_US // max(1, time.ticks_diff(time.ticks_us(), started))
+    count = min(MOST, max(LEAST, count)) // 5 * 5
+    gc.collect()
+    few_us = await _span_us(bench, count // 5)
+    return count * 800_000 // max(1, await _span_us(bench, count) - few_us)
+
+
+async def rates(adapter, host, port, count0, count1, budget_ms):
+    """Rates at both QoS; `count0` 0 lets the machine's speed choose, `budget_ms` ends a slow client's QoS 1."""
+    bench = adapter.Bench(host, int(port))
+    await bench.connect()
+    await bench.publish0(WARM_UP)
+    await bench.publish1(1, None)
+    if int(count0):
+        rate0 = int(count0) * 1_000_000 // await _span_us(bench, int(count0))
+    else:
+        rate0 = await _rate0(bench)
+    gc.collect()
+    started = time.ticks_us()
+    sent = await bench.publish1(int(count1), time.ticks_add(time.ticks_ms(), int(budget_ms)))
+    rate1 = sent * 1_000_000 / time.ticks_diff(time.ticks_us(), started)
+    await bench.disconnect()
+    return {"qos0_per_s": rate0, "qos1_per_s": rate1, "qos1_count": sent}
+
+
+async def wake(adapter, host, port, rounds):
+    """Milliseconds of each wake cycle, from the call to its return."""
+    found = []
+    for _ in range(int(rounds)):
+        bench = adapter.Bench(host, int(port))
+        started = time.ticks_us()
+        await bench.wake()
+        found.append(time.ticks_diff(time.ticks_us(), started) / 1_000)
+        await _pause(adapter)
+    return found
+
+
+async def _pause(adapter):
+    """Let what is left of the connection, its end above all, be over before the next one begins."""
+    if adapter.LOOP:
+        await sys.modules["asyncio"].sleep_ms(PAUSE_MS)
+    else:
+        time.sleep_ms(PAUSE_MS)
+
+
+async def publish(adapter, host, port, count0, count1):
+    """So many messages of each QoS and no more, for whoever looks from outside."""
+    bench = adapter.Bench(host, int(port))
+    await bench.connect()
+    await bench.publish0(int(count0))
+    for _ in range(int(count1)):
+        await bench.publish1(1, None)
+    await bench.disconnect()
+    return {"published": int(count0) + int(count1)}
+
+
+async def _garbage(send, count):
+    """Bytes that one message leaves for the collector: of the second half, as the first may fill what is kept."""
+    used = []
+    for number in (count, 2 * count):
+        gc.collect()
+        gc.disable()
+        before = gc.mem_alloc()
+        await send(number)
+        used.append(gc.mem_alloc() - before)
+        gc.enable()
+    return (used[1] - used[0]) / count
+
+
+async def memory(adapter, host, port, modules, imported, own, before):
+    """Heap of the client, without the adapter's own code, and what a publish leaves for the collector."""
+    bench = adapter.Bench(host, int(port))
+    await bench.connect()
+    await bench.publish0(2)
+    await bench.publish1(1, None)
+    found = {"modules": modules, "imported_bytes": imported, "connected_bytes": _used() - before - own}
+    await bench.publish0(WARM_UP)
+    found["qos0_bytes"] = await _garbage(bench.publish0, 100)
+    for name in ("callback", "awaited"):
+        send = getattr(bench, name)
+        found[name + "_bytes"] = await _garbage(send, WARM_UP) if send else None
+    await bench.disconnect()
+    return found
+
+
+def _used():
+    gc.collect()
+    return gc.mem_alloc()
+
+
+def _driven(coroutine):
+    """The result of a coroutine that never waits for an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("it waits")
+
+
+def main(name, what, host, port, *rest):
+    before = _used()
+    if what == "memory":
+        for module in rest[0].split(","):
+            if module:
+                __import__(module)
+        imported = _used() - before
+        modules = list(sys.modules)
+        adapter = __import__(name)
+        rest = (modules, imported, _used() - before - imported, before)
+    else:
+        adapter = __import__(name)
+    work = globals()[what](adapter, host, port, *rest)
+    if adapter.LOOP:
+        import asyncio
+
+        result = asyncio.run(work)
+    else:
+        result = _driven(work)
+    print(json.dumps(result))
+
+
+main(*sys.argv[1:])
