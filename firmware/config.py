@@ -215,18 +215,18 @@ def _shown(value, most=40):
 
 
 def _good_name(section, name):
-    good = 1 <= len(name) <= 16 and "a" <= name[0] <= "z" and _only(name, "_")
-    return 1 <= _size(name) <= 32 if section == "wifi" else good
+    return 1 <= _size(name) <= 32 if section == "wifi" else name[:1] > "_" and _only(name, b"_") and len(name) <= 16
 
 
 def _size(text):
     """Bytes of a text in UTF-8; -1 when it has half a surrogate pair, which JSON can spell and UTF-8 cannot."""
-    return -1 if any(0xD800 <= ord(letter) < 0xE000 for letter in text) else len(text.encode())
+    data = text.encode("utf-8", "surrogatepass")
+    return -1 if any([data[at] == 0xED and data[at + 1] >= 0xA0 for at in range(len(data) - 1)]) else len(data)
 
 
 def _only(text, more):
-    """Whether `text` has only a-z, 0-9 and the characters of `more`."""
-    return all("a" <= letter <= "z" or "0" <= letter <= "9" or letter in more for letter in text)
+    """Whether `text` has only a-z, 0-9 and the bytes `more`. MicroPython keeps each letter that is taken alone."""
+    return all([97 <= byte <= 122 or 48 <= byte <= 57 or byte in more for byte in text.encode()])
 
 
 def _good(kind, low, high, value):
@@ -243,8 +243,8 @@ def _good(kind, low, high, value):
     if not isinstance(value, str) or not low <= _size(value) <= high or "\0" in value:
         return False
     if kind == "topic":
-        wrong = any(letter in '+#"\\\x7f' or letter < " " for letter in value)
-        return not wrong and value[0] not in "/$" and value[-1] != "/"
+        wrong = any([byte in b'+#"\\\x7f' or byte < 32 for byte in value.encode()])
+        return not wrong and value[:1] not in "/$" and value[-1:] != "/"
     if kind == "path":
-        return value[0] == "/" and all("!" <= letter <= "~" for letter in value)
-    return kind != "id" or _only(value, "_-") and value not in ("all", "group")
+        return value.startswith("/") and all([33 <= byte <= 126 for byte in value.encode()])
+    return kind != "id" or _only(value, b"_-") and value not in ("all", "group")

@@ -5,6 +5,8 @@ A board takes the same files. Only what is older than its source is compiled aga
 piece, so that several nodes may start at once.
 """
 
+import ast
+import json
 import os
 import shutil
 import subprocess
@@ -15,11 +17,12 @@ MPY = os.path.join(ROOT, "build", "mpy")
 FOLDERS = ("firmware", "lib", "tools/host")
 BYTECODE = 6  # the format that mpy-cross writes and MicroPython 1.19 and later read
 _OPTIMISE = "-O2"  # drops assert and debug prints, keeps the line numbers of tracebacks
-_KEYWORDS = "keywords.txt"  # in build/mpy: the argument names that its files were compiled with
 # What rescue needs lies once more in a folder of its own, as modules without a package: no update writes there.
 RESCUE = "rescue"
 _RESCUED = ("firmware/board", "firmware/config", "firmware/desired", "firmware/rescue", "firmware/starts", "lib/")
 _TEXT = ".txt"  # read while a node runs, as it stands in the source
+_PLAN = "plan.json"  # in build/mpy: what its files were shrunk with; it leads a traceback's names back to ours
+_OUTSIDE = ("boot.py", "main.py")
 _CPYTHON_ONLY = ("cpython_",)  # how files of tools/host begin that only CPython can run
 
 
@@ -87,36 +90,48 @@ def _copy(source, copy):
 
 
 def _compile_stale(wanted):
-    named = _keywords(wanted)
-    everything = named != _kept_keywords()  # a call changed which parameters, in any file, must keep their names
+    plan = _plan(wanted)
+    everything = plan != _kept_plan()  # a change in one file may rename what others use
     for source, target in wanted.items():
         if everything or _is_stale(source, target):
             text = _text(source)
             if source.startswith(FOLDERS):
-                text = shrink.shrunk(text, named.split(), public=source.startswith("lib/"))
+                text = shrink.shrunk(text, plan)
             compile_text(text, os.path.join(MPY, target), name=source[:-3].replace("/", ".").replace("lib.", ""))
     if micropython.available():
         _check_interpreter()
-    with open(os.path.join(MPY, _KEYWORDS), "w", encoding="utf-8") as file:
-        file.write(named)
+    with open(os.path.join(MPY, _PLAN), "w", encoding="utf-8") as file:
+        json.dump(plan, file, indent=0)
 
 
-def _keywords(wanted):
-    """The argument names that calls use, in one text. Raises UserError for source that is no Python."""
-    found = set()
-    for source in wanted:
+def _plan(wanted):
+    """What shrinking has to know of all files. Raises UserError for source that is no Python."""
+    texts = {source: _text(source) for source in wanted}
+    for source, text in texts.items():
         try:
-            found |= shrink.keywords([_text(source)])
+            ast.parse(text)
         except SyntaxError as error:
             raise errors.UserError(f"{source} line {error.lineno}: {error.msg}", errors.FAILED) from None
-    return " ".join(sorted(found))
+    outside = [_text(source) for source in _outside()]
+    outside += [text for source, text in texts.items() if not source.startswith(FOLDERS)]
+    texts = {source: text for source, text in texts.items() if source.startswith(FOLDERS)}
+    return shrink.plan(texts, outside)
 
 
-def _kept_keywords():
+def _kept_plan():
     try:
-        return _text(os.path.join(MPY, _KEYWORDS))
+        return json.loads(_text(os.path.join(MPY, _PLAN)))
     except FileNotFoundError:
         return None
+
+
+def _outside():
+    """Sources that use what is compiled here, and are run as they are: on boards, and by benchmarks."""
+    return [name for name in [*_OUTSIDE, *_modules("tools/benches")] if _exists(name)]
+
+
+def _exists(source):
+    return os.path.exists(os.path.join(ROOT, source))
 
 
 def _text(source):
@@ -160,7 +175,8 @@ def _is_stale(source, target):
         compiled_ns = os.stat(os.path.join(MPY, target)).st_mtime_ns
     except FileNotFoundError:
         return True
-    makers = (os.path.join(ROOT, source), _compiler(), shrink.__file__)
+    makers = [os.path.join(ROOT, name) for name in [source, *_outside()]]
+    makers += [_compiler(), shrink.__file__, shrink.NAMES]
     return compiled_ns < max(os.stat(file).st_mtime_ns for file in makers)
 
 
@@ -169,7 +185,7 @@ def _remove_others(wanted):
     for parent, _, files in os.walk(MPY):
         for file in files:
             full = os.path.join(parent, file)
-            ours = file.endswith((".mpy", _TEXT)) and file != _KEYWORDS
+            ours = file.endswith((".mpy", _TEXT))
             if ours and os.path.relpath(full, MPY).replace(os.sep, "/") not in wanted:
                 os.remove(full)
 

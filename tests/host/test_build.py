@@ -82,6 +82,17 @@ def test_a_new_keyword_argument_compiles_the_function_it_names_again(tree):
     assert b"amount" in built(tree)["firmware/a.mpy"].read_bytes()
 
 
+def test_a_file_that_begins_to_use_a_name_as_it_is_compiles_its_owner_again(tree):
+    owner = tree / "firmware/a.py"
+    owner.write_text("def long_winded():\n    pass\n")
+    build.build()
+    assert b"long_winded" not in built(tree)["firmware/a.mpy"].read_bytes()
+    (tree / "main.py").write_text("from firmware.a import long_winded\n")
+    touch(tree / "main.py", tree)
+    build.build()
+    assert b"long_winded" in built(tree)["firmware/a.mpy"].read_bytes()
+
+
 def test_an_error_names_the_file_and_the_line(tree):
     (tree / "lib/c.py").write_text("x = 1\nif :\n")
     with pytest.raises(errors.UserError, match='(?s)lib/c.py.*line 2') as caught:

@@ -146,7 +146,7 @@ def _live_on_micropython(options, document, args):
     options["wire"] = wire.fileno() if wire else None
     _signals_to_stdin(args.seconds)
     # Not an argument: MicroPython keeps those as names, which end at 255 bytes.
-    os.environ.update(micropython.environment(*build.path()), MOTE_OPTIONS=json.dumps(options))
+    os.environ.update(micropython.environment(*_short(build.path())), MOTE_OPTIONS=json.dumps(options))
     sys.stdout.flush()
     import micropython_unix
 
@@ -155,6 +155,12 @@ def _live_on_micropython(options, document, args):
     while status == _RESET:  # each time with a memory of its own, as a board has after a reset
         status = micropython_unix.run_main(["micropython", *argv])
     return status
+
+
+def _short(folders):
+    """Other paths to the folders, which this process keeps open: each module on a heap holds the path to its file, and
+    a board's are as short."""
+    return [f"/dev/fd/{os.open(folder, os.O_PATH | os.O_DIRECTORY)}" for folder in folders]
 
 
 def _serve_chips(buses):
