@@ -225,8 +225,8 @@ def _size(text):
 
 
 def _only(text, more):
-    """Whether `text` has only a-z, 0-9 and the bytes `more`. MicroPython keeps each letter that is taken alone."""
-    return all([97 <= byte <= 122 or 48 <= byte <= 57 or byte in more for byte in text.encode()])
+    """Whether `text` has only a-z, 0-9 and the bytes `more`. (MicroPython keeps each letter that is taken alone.)"""
+    return all([97 <= one <= 122 or 48 <= one <= 57 or one in more for one in text.encode("utf-8", "surrogatepass")])
 
 
 def _good(kind, low, high, value):
