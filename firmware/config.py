@@ -1,7 +1,5 @@
-"""The configuration: one table of keys, what may stand in it, and every mistake at once.
-
-What the node obeys is config.json as provisioned, a patch merged over it (RFC 7396), and the table's defaults.
-"""
+"""The configuration: one table of keys, what may stand in it, and every mistake at once. What the node obeys is
+config.json as provisioned, a patch merged over it (RFC 7396), and the table's defaults."""
 
 import json
 
@@ -51,7 +49,7 @@ outbox.spill_after_s int 1 86400 900 r
 homeassistant.discovery bool 0 0 true r
 homeassistant.prefix topic 1 64 "homeassistant" r
 homeassistant.controls bool 0 0 true r
-config.key text 64 64 null ?!
+config.key hex 64 64 null ?!
 config.trial_s int 10 3600 120 -
 time.servers hosts 1 4 ["pool.ntp.org"] -
 power.mode id 1 23 "always" r
@@ -73,6 +71,7 @@ _ALLOWED = {
     "topic": "a topic of %s to %s bytes without + # \" \\, and no / or $ at its ends",
     "path": "the path of a WebSocket, / first, without spaces, %s to %s characters",
     "files": "a file name, or one or two base64 DER certificates, %s to %s characters each",
+    "hex": "64 lowercase hex digits",
     "text": "a text of %s to %s bytes",
 }
 
@@ -156,8 +155,7 @@ def is_secret(path):
 
 def differs(old, new, flag):
     """Whether two whole configurations differ in a key that has this flag."""
-    paths = (line[0].split(".") for line in rows() if flag in line[5])
-    return any(_at(old, path) != _at(new, path) for path in paths)
+    return any(_at(old, path) != _at(new, path) for path in [line[0].split(".") for line in rows() if flag in line[5]])
 
 
 def _at(document, parts):
@@ -203,15 +201,14 @@ def _check_leaf(path, value, problems):
 def bounds(line):
     """What may stand at a line of the table, in words."""
     text = _ALLOWED[line[1]]
-    return (text % (line[2], line[3]) if "%" in text else text) + (" or null" if "?" in line[5] else "")
+    return (text % (line[2], line[3]) if "%" in text else text) + " or null" * ("?" in line[5])
 
 
 def _shown(value, most=40):
     """What was found, small enough and plain enough to go into a report."""
     if isinstance(value, str):
         return (value if _size(value) >= 0 else repr(value))[:most]
-    plain = value is None or isinstance(value, bool) or isinstance(value, int) and abs(value) < 2**30
-    return value if plain else str(value)[:most]
+    return value if value is None or isinstance(value, int) and abs(value) < 2**30 else str(value)[:most]
 
 
 def _good_name(section, name):
@@ -247,4 +244,6 @@ def _good(kind, low, high, value):
         return not wrong and value[:1] not in "/$" and value[-1:] != "/"
     if kind == "path":
         return value.startswith("/") and all([33 <= byte <= 126 for byte in value.encode()])
+    if kind == "hex":
+        return all([byte in b"0123456789abcdef" for byte in value.encode()])
     return kind != "id" or _only(value, b"_-") and value not in ("all", "group")

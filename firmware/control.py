@@ -14,14 +14,16 @@ _IDLE_MS = 60_000
 class Control:
     """`verbs` maps a command's verb to a function of its word, which may return a dict for the reply.
 
-    `follow(kind, name, payload)` is called with everything else, `reply(fields)` with each answer.
+    `follow(kind, name, payload)` is called with everything else, `reply(fields)` with each answer; `opened(verb,
+    payload)` gives a command's payload without its signature, or raises ValueError.
     """
 
-    def __init__(self, board, verbs, follow, reply):
+    def __init__(self, board, verbs, follow, reply, opened):
         self._board = board
         self._verbs = verbs
         self._follow = follow
         self._reply = reply
+        self._opened = opened
         self._waiting = []
         self._led = None
         self._blinks = 0
@@ -71,7 +73,7 @@ class Control:
         """Obey one verb and answer; whatever is wrong with it becomes the answer."""
         fields = {"id": None, "verb": verb[:32], "ok": False}
         try:
-            fields["id"], word = _arguments(payload)
+            fields["id"], word = _arguments(self._opened(verb, payload))
             if verb not in self._verbs:
                 raise ValueError("unknown verb, allowed: " + " ".join(sorted(self._verbs)))
             if wide and verb == "factory-reset":

@@ -8,6 +8,8 @@ rescue wants it tried). This code and the `table` (firmware.config) may leave me
 import json
 import sys
 
+from lending import lend
+
 _FILE = "config"
 _MAX_BYTES = 4_096
 _MAX_DEPTH = 6
@@ -22,6 +24,7 @@ class Settings:
     report = ()
     revision = 0
     trial = False
+    refused = 0  # documents and commands that were not signed as config.key demands, or not new
 
 
 class ConfigError(ValueError):
@@ -49,7 +52,14 @@ def obey(board, table, settings, data):
     """Obey a document from `config/set` (bytes, or None when it was too long). Returns None when it changed nothing,
     else what follows, "live" or "reconnect", after which `tell` is due."""
     patch = stored(board)["patch"]
+    key = settings.effective["config"]["key"]
     try:
+        if key is not None:
+            name = settings.effective["node"]["id"] or board.default_id
+            data = lend("signed").opened(key, name, "config", data)
+            if data is None:
+                settings.refused += 1
+                raise ConfigError("not signed with config.key for this node")
         document = parsed(data)
         revision = document.get("revision")
         wanted = document.get("patch")
@@ -58,6 +68,7 @@ def obey(board, table, settings, data):
             raise ConfigError('not of the form {"revision": n, "patch": {...}}')
         if revision <= settings.revision:
             if revision < settings.revision:  # the same one is what the broker keeps for us
+                settings.refused += key is not None
                 board.log("config: revision %d is not above %d, ignored" % (revision, settings.revision))
             return None
         if revision > settings.revision + _MAX_STEP:
@@ -111,8 +122,6 @@ def _with_secrets(table, patch, old, path):
 
 def change(board, table, settings, revision, patch):
     """Check the whole, store it, and only then obey it."""
-    if settings.effective["config"]["key"] is not None:
-        raise ConfigError("config.key is set: only signed documents are obeyed")
     if revision >= _MAX_REVISION:
         raise ConfigError("revision is not below %d" % _MAX_REVISION)
     settings.report = ()  # room; `tell`, or a refusal, makes the next

@@ -26,13 +26,13 @@ class Node:
         self._ending = "stopped"
         self._wake = board.flag()
         self._uptime = Uptime(board)
-        self._settings = None
         self._outbox = Outbox(board, self._uptime, Ring)
         self._sampler = Sampler(self._uptime.ms, self._outbox.add, self._wake.set)
-        verbs = {"restart": self._restart, "sample": self._sample, "report": self._report, "identify": self._identify}
-        self._control = Control(board, verbs, self._follow, self._reply)
+        self._control = Control(board, {
+            "restart": self._restart, "sample": self._sample, "report": self._report, "identify": self._identify,
+            "factory-reset": self._forget}, self._follow, self._reply, self._opened)
         self._link = Link(board, self._uptime, self._outbox, self._receive, self._birth)
-        self._dialect = self._heap_low = None
+        self._dialect = self._heap_low = self._settings = None
         self._drivers = {}  # sensor name: (options, driver)
         self._boot = self._diagnostics_ms = self._proof_ms = 0
         self._trial = None  # when it is over (uptime, ms), the nonce that proves it good, sessions before it
@@ -43,8 +43,7 @@ class Node:
         self._link.leave()
 
     async def run(self):
-        """Live until stopped; returns "stopped", or "restart" when a command asked for it. Raises ConfigError when the
-        provisioned configuration is wrong."""
+        """Live until "stopped" or told to "restart". Raises ConfigError when the provisioned configuration is wrong."""
         self._settings = self._fetch("firmware.desired").Settings()
         self._desired("load")
         if self._settings.trial == "first":
@@ -196,6 +195,17 @@ class Node:
         self._ending = "restart"
         self._link.leave()
 
+    def _forget(self, word):
+        self._beside("firmware.trial", "forget")
+        self._restart(None)
+
+    def _opened(self, verb, payload):
+        """The payload of a command without its signature. Raises ValueError when config.key demands another one."""
+        if self._settings.effective["config"]["key"] is None:
+            return payload
+        return self._fetch("firmware.signature").opened(
+            self._fetch("signed"), self._board, self._settings, verb, payload, verb == "factory-reset")
+
     def _sample(self, word):
         self._sampler.sample()
         self._wake.set()
@@ -233,17 +243,8 @@ class Node:
 
     def _diagnostics(self):
         gc.collect()
-        free, idf_free, idf_largest = self._board.memory()
-        self._heap_low = free if self._heap_low is None else min(free, self._heap_low)
-        outbox = self._outbox
-        return {
-            "boot": self._boot, "uptime_s": self._uptime.ms() // 1000,
-            "rssi": self._board.rssi(),
-            "heap_free": free, "heap_low": self._heap_low,
-            "idf_free": idf_free, "idf_largest": idf_largest,
-            "reconnects": max(0, self._link.sessions - 1),
-            "produced": outbox.seq, "acknowledged": outbox.acknowledged,
-            "queued": outbox.queued, "dropped": outbox.dropped,
-            "rejected": self._sampler.rejected,
-            "lost": {"commands": self._control.dropped, "messages": self._link.dropped},
-        }
+        found = self._fetch("firmware.health").fields(
+            self._board, self._link, self._outbox, self._sampler, self._control, self._settings, self._heap_low)
+        self._heap_low = found["heap_low"]
+        found.update({"boot": self._boot, "uptime_s": self._uptime.ms() // 1000})
+        return found

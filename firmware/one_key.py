@@ -11,6 +11,9 @@ def obey_key(desired, board, table, settings, key, data):
         line = table.row(path)
         if not line or line[1] == "names":
             raise desired.ConfigError("no such key", [(key[:60], None, "a key of the table")])
+        if settings.effective["config"]["key"] is not None and ("t" in line[5] or "!" in line[5]):
+            settings.refused += 1
+            raise desired.ConfigError("config.key is set: only a signed document may change " + key[:60])
         value = _bare(desired, data)
         for part in reversed(path):
             value = {part: value}

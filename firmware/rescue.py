@@ -19,8 +19,8 @@ _MAX_WAITING = 4
 
 
 class Rescue:
-    """`fetch(name)` gives the modules that lie beside this one: config, desired, starts, blocking, mqtt_ws; `simple` is
-    umqtt's."""
+    """`fetch(name)` gives the modules that lie beside this one: config, desired, trial, starts, signature, signed,
+    blocking, mqtt_ws; `simple` is umqtt's."""
 
     def __init__(self, board, fetch, simple):
         self._board = board
@@ -184,23 +184,22 @@ class Rescue:
     def _command(self, verb, payload):
         fields = {"id": None, "verb": verb[:32], "ok": False}
         try:
+            if self._settings.effective["config"]["key"] is not None:
+                payload = self._fetch("signature").opened(
+                    self._fetch("signed"), self._board, self._settings, verb, payload, True)
             if payload[:1] == b"{":
-                fields["id"] = json.loads(payload).get("id")
+                fields["id"] = json.loads(str(payload, "utf-8")).get("id")
             if verb == "restart":
                 self._fetch("starts").once_more(self._board.files)
             elif verb == "factory-reset":
-                self._forget()
+                self._fetch("trial").forget(self._fetch("desired"), self._board, None, None)
+                self._fetch("starts").survived(self._board.files)
             else:
                 raise ValueError("this is the rescue node, allowed: factory-reset restart")
             fields["ok"] = self._ends = True
         except (ValueError, OSError) as error:
             fields["error"] = str(error)
         self._say("reply", json.dumps(fields))
-
-    def _forget(self):
-        """Obey what was provisioned, and nothing else. The revision goes on, or old documents would count again."""
-        self._fetch("desired").store(self._board, {"revision": self._settings.revision + 1, "patch": {}})
-        self._fetch("starts").survived(self._board.files)
 
 
 def main(board):

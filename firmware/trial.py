@@ -12,6 +12,12 @@ def begin(desired, board, table, settings):
     desired.tell(board, table, settings)
 
 
+def forget(desired, board, table, settings):
+    """Store what was provisioned and nothing else, for the next start. The revision goes on, or old documents would
+    count again. Raises ConfigError."""
+    desired.store(board, {"revision": desired.stored(board)["revision"] + 1, "patch": {}})
+
+
 def confirm(desired, board, table, settings):
     """Keep what is on trial, and report it as applied; it stays on trial when that cannot be stored."""
     document = desired.stored(board)

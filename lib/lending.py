@@ -14,5 +14,6 @@ def lend(name):
     module = load(name)
     del sys.modules[name]
     package, _, short = name.rpartition(".")
-    delattr(sys.modules[package], short)
+    if package:
+        delattr(sys.modules[package], short)
     return module

@@ -20,7 +20,7 @@ class Desk:
         self.now = 0
         verbs = {"do": self._do, "quiet": self.words.append, "break": self._break, "refuse": self._refuse,
                  "factory-reset": self.words.append}
-        self.control = Control(self.board, verbs, self._follow, self.replies.append)
+        self.control = Control(self.board, verbs, self._follow, self.replies.append, self._opened)
 
     def _do(self, word):
         self.words.append(word)
@@ -31,6 +31,11 @@ class Desk:
 
     def _refuse(self, word):
         raise ValueError("not today")
+
+    def _opened(self, verb, payload):
+        if payload == b"forged":
+            raise ValueError("not signed")
+        return payload[1:] if payload and payload[:1] == b"!" else payload
 
     def _follow(self, *message):
         self.followed.append(message)
@@ -54,6 +59,13 @@ def test_a_verb_is_obeyed_at_its_turn_and_answered():
     desk.replies.clear()
     desk.control.turn(0)
     equal((desk.words, desk.replies), (["now", ""], []), "once is enough:")
+
+
+def test_a_signature_is_taken_off_and_what_is_forged_is_answered_and_not_obeyed():
+    desk = Desk()
+    equal(desk.command("do", b"!now")["word"], "now")
+    equal(desk.command("do", b"forged"), {"id": None, "verb": "do", "ok": False, "error": "not signed"})
+    equal(desk.words, ["now"])
 
 
 def test_an_id_comes_back():

@@ -345,7 +345,7 @@ def test_a_bare_value_is_refused_like_a_document():
 def test_with_a_key_set_only_signed_documents_count():
     desk = Desk(dict(BASE, config={"key": "a" * 64}))
     desk.refuses("config.key", desk.send, 1, {})
-    desk.refuses("config.key", desk.key, "telemetry.qos", b"0")
+    desk.refuses("config.key", desk.key, "mqtt.host", b"elsewhere.test")
 
 
 def test_a_new_base_wins_where_the_old_patch_does_not_fit():

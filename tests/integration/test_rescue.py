@@ -9,7 +9,10 @@ import threading
 
 import pytest
 
-from tools import build, micropython
+import signed
+from store import Store
+from tools import build, micropython, shrink
+from tools.verbs import run
 
 from . import nodes
 
@@ -17,7 +20,6 @@ LIMIT_S = 60
 STARTS = 10
 END_S = 10
 HEAP = "160k"
-ENTRY = "import sys; sys.path.pop(0); from tools.host.micropython_boot import main; main()"
 DRIVER = """
 class Driver:
     quantities = (("number", "", "", 0, "", 0, 9),)
@@ -45,10 +47,11 @@ class Restarted:
         self.code = os.path.join(self._folder, "code")
         self.starts = 0
         build.build()
-        shutil.copytree(build.MPY, self.code)
+        shutil.copytree(build.MPY, self.code, ignore=shutil.ignore_patterns("*.mpy.*"))  # others build, too
         os.makedirs(self.state)
-        with open(os.path.join(self.code, "firmware", "drivers", "planted.py"), "w") as file:
-            file.write(DRIVER)
+        with open(os.path.join(self.code, "plan.json")) as file:  # the names that this build gave to what drivers offer
+            text = shrink.shrunk(DRIVER, json.load(file))
+        build.compile_text(text, os.path.join(self.code, "firmware", "drivers", "planted.mpy"), name="planted")
         with open(os.path.join(self._folder, "config.json"), "w") as file:
             json.dump(config, file)
         self._options = {"config": os.path.join(self._folder, "config.json"), "state": self.state, "chips": "none",
@@ -69,7 +72,7 @@ class Restarted:
     def _live(self):
         environment = micropython.environment(self.code, os.path.join(self.code, "lib"))
         environment["MOTE_OPTIONS"] = json.dumps(self._options)
-        command = micropython.command("-c", ENTRY, heap=HEAP)
+        command = micropython.command("-c", run.ENTRY, heap=HEAP)
         while not self._ended.is_set():
             self.starts += 1
             with open(self._log, "ab") as log:
@@ -159,3 +162,49 @@ def test_rescue_refuses_what_is_wrong_and_goes_back_when_the_cure_is_none(world)
         since = world.auditor.publish("mote/node-a/config/set", b"a" * 20_000)
         await_status(world, b"offline", since)
         await_status(world, b"rescue", since)  # after a message that is too long for it, too
+
+
+@only_micropython
+def test_with_a_key_rescue_obeys_what_is_signed_and_new(world):
+    key = "5a" * 32
+    config = {**configuration(world, 0), "config": {"key": key}}
+    cure = {"revision": 1, "patch": {"sensors": {"boom": None}}}
+    with Restarted(world, config) as board:
+        await_rescue(world, board)
+        since = world.auditor.publish("mote/node-a/config/set", cure)
+        found = world.auditor.wait_json("mote/node-a/config", LIMIT_S, since)
+        assert (found["state"], found["revision"]) == ("rejected", 0) and "not signed" in found["reason"]
+        for verb in ("restart", "factory-reset"):
+            for payload in ('{"id": 1, "n": 9}', signed.sign(key, "node-b", verb, b'{"n": 9}'),
+                            signed.sign(key, "node-a", "sample", b'{"n": 9}'),
+                            signed.sign(key, "node-a", verb, b"{}")):
+                since = world.auditor.publish(f"mote/node-a/command/{verb}", payload)
+                assert not world.auditor.wait_json("mote/node-a/reply", LIMIT_S, since)["ok"]
+        order = signed.sign(key, "node-a", "restart", b'{"n": 7}')
+        since = world.auditor.publish("mote/node-a/command/restart", order)
+        assert world.auditor.wait_json("mote/node-a/reply", LIMIT_S, since)["ok"]
+        since = await_status(world, b"rescue", since)
+        again = world.auditor.publish("mote/node-a/command/restart", order)
+        assert "above 7" in world.auditor.wait_json("mote/node-a/reply", LIMIT_S, again)["error"]
+        since = world.auditor.publish(
+            "mote/node-a/config/set", signed.sign(key, "node-a", "config", json.dumps(cure).encode()), retain=True)
+        await_status(world, b"online", since)
+        assert key not in board.log() and not [m for m in world.auditor.messages if key.encode() in m.payload]
+
+
+@only_micropython
+def test_mote_run_is_rescue_until_a_command_and_then_the_node_in_the_same_process(world):
+    node = world.start_node(world.broker.port)
+    await_status(world, b"online", 0)
+    node.kill()
+    Store(node.state).save("starts", b"9")
+    since = node.start() and world.auditor.publish("mote/node-a/log", "now")
+    await_status(world, b"rescue", since)
+    since = world.auditor.publish("mote/node-a/command/restart", "")
+    await_status(world, b"online", since)
+    node.kill()
+    Store(node.state).save("starts", b"9")
+    node.start()
+    since = await_status(world, b"rescue", since)
+    assert node.terminate() == 0
+    await_status(world, b"offline", since)

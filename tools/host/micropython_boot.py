@@ -1,5 +1,5 @@
-"""What boot.py is to a board, for MicroPython's Unix port, where a process is a power-on. Counts the start, then runs
-the node, or rescue after a few starts that did not live long enough. Imports nothing of the node, which may be broken.
+"""What boot.py is to a board, for MicroPython's Unix port, where a process is a power-on. Imports nothing of the node,
+which may be broken, and is forgotten before the node comes, whose heap it shares.
 """
 
 import json
@@ -10,33 +10,45 @@ import sys
 _STDIN = 0
 
 
-def main():
-    """Run what is due; `mote run` calls this with HostBoard's options as JSON in MOTE_OPTIONS."""
+def start():
+    """Count this start; returns when it is the node's, else is rescue until the process ends."""
     options = json.loads(os.getenv("MOTE_OPTIONS"))
-    # As /rescue on a board: copies that nothing changes. They stand last, so that the node has its own.
+    if _with_rescue(options, _count):
+        _with_rescue(options, _rescue)
+    del sys.modules["tools.host.micropython_boot"]
+    delattr(sys.modules["tools.host"], "micropython_boot")
+
+
+def remember(error):
+    """Keep a traceback for the next start to tell; what ends this process would end in a reset on a board."""
+    _with_rescue(json.loads(os.getenv("MOTE_OPTIONS")), _remember, error)
+
+
+def _with_rescue(options, do, *arguments):
+    """Do something with the modules of rescue, copies that nothing changes, and forget those that the node has, too."""
     folder = sys.path[0] + "/rescue"
     sys.path.insert(0, folder)
-    import starts
-    from store import Store
-
-    files = Store(options["state"])
-    due = starts.count(files)
-    if due:
-        return _rescue(options)
-    sys.path.remove(folder)
-    for name in ("starts", "store"):
-        del sys.modules[name]
-    starts = files = None
+    before = [name for name in ("starts", "store") if sys.modules.pop(name, None)]
     try:
-        from tools.host import micropython_main
+        import starts
+        from store import Store
 
-        micropython_main.main(options)
-    except Exception as error:  # ends this process as it would end in a reset, and is kept for the next
-        _remember(folder, options, error)
-        raise
+        return do(options, starts, Store(options["state"]), *arguments)
+    finally:
+        sys.path.remove(folder)
+        for name in ["starts", "store"] + before:
+            sys.modules.pop(name, None)
 
 
-def _rescue(options):
+def _count(options, starts, files):
+    return starts.count(files)
+
+
+def _remember(options, starts, files, error):
+    starts.remember(files, error)
+
+
+def _rescue(options, starts, files):
     from rescue import main
     from tools.host.board import HostBoard
 
@@ -51,13 +63,3 @@ def _rescue(options):
 
     board.feed = feed
     main(board)
-
-
-def _remember(folder, options, error):
-    sys.path.insert(0, folder)
-    for name in ("starts", "store"):
-        sys.modules.pop(name, None)
-    import starts
-    from store import Store
-
-    starts.remember(Store(options["state"]), error)

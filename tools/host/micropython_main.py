@@ -1,10 +1,12 @@
-"""The node on MicroPython's Unix port; micropython_boot calls main() with HostBoard's options.
+"""The node on MicroPython's Unix port; micropython_boot has HostBoard's options as JSON in MOTE_OPTIONS.
 
 Anything on standard input asks it to leave. Little code: it shares the node's heap.
 """
 
 import asyncio
 import gc
+import json
+import os
 import sys
 
 from firmware.node import Node
@@ -44,10 +46,10 @@ async def live(options):
         lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
 
 
-def main(options):
+def main():
     gc.threshold(COLLECT_BYTES)
     try:
-        asyncio.run(live(options))
+        asyncio.run(live(json.loads(os.getenv("MOTE_OPTIONS"))))
     except MemoryError:
         print("mote: the heap is too small for this configuration: a larger --heap, or fewer sensors")
         raise

@@ -5,19 +5,21 @@ import re
 import secrets
 import textwrap
 
-from tools import arguments, connection, errors, patching, topics
+from tools import arguments, connection, errors, keys, patching, topics
 
 HELP = "tell a node to do something now, and print its reply"
 EXAMPLE = "mote command esp32-a1b2c3 identify"
 
 _WAIT_S = 10
+_KEPT_S = 2  # a kept report comes at once; without one a node that has a key here is taken to demand it
 _VERB = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 def add_arguments(parser):
     parser.description = textwrap.fill(
-        HELP + ". Every node knows restart, sample (measure now), identify (blink and log) and report (say everything "
-        "again); one that knows the verb not says what it knows. Exit status 1: the node refused, 3: no reply.", 100)
+        HELP + ". Every node knows restart, sample (measure now), identify (blink and log), report (say everything "
+        "again) and factory-reset (be as provisioned); one that knows the verb not says what it knows. Exit status 1: "
+        "the node refused, 3: no reply.", 100)
     connection.add_connection_options(parser)
     parser.add_argument("node", metavar="NODE")
     parser.add_argument("verb", metavar="VERB")
@@ -33,11 +35,21 @@ def run(args):
         raise errors.UserError(f"{args.verb!r} is no verb: such as restart, sample, identify or report")
     request = payload(args.word, secrets.token_hex(6))
     target = connection.target(args)
+    signed = keys.load(node) is not None and _wants_signature(target, node)
+    if signed:
+        request = {"n": keys.number(), **request}
     with connection.Connection(target, topics.filters(target.base, ("reply", "status"), node)) as link:
-        link.publish(f"{target.base}/{node}/command/{args.verb}", json.dumps(request))
+        link.publish(f"{target.base}/{node}/command/{args.verb}", keys.message(node, args.verb, request, signed))
         reply = await_reply(link, node, request["id"], args.wait)
     print(json.dumps(reply) if args.json else text(node, reply))
     return errors.DONE if reply.get("ok") is True else errors.FAILED
+
+
+def _wants_signature(target, node):
+    """Whether a node has reported that it has a key; what it keeps at the broker comes at once."""
+    with connection.Connection(target, topics.filters(target.base, ("config",), node)) as link:
+        report = link.receive(_KEPT_S)
+    return report is None or keys.wanted(topics.document(report.payload))
 
 
 def payload(word, request_id):

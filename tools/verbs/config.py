@@ -3,12 +3,14 @@
 import argparse
 import getpass
 import json
+import os
 import sys
 import textwrap
 import time
 from collections import namedtuple
 
-from tools import arguments, connection, errors, patching, topics
+import signed
+from tools import arguments, connection, errors, keys, patching, topics
 
 HELP = "read, change and check the configuration of nodes"
 EXAMPLE = "mote config set esp32-a1b2c3 telemetry.interval_s=10"
@@ -27,7 +29,7 @@ _KEY_VALUE = ("VALUE is read as JSON, else as text. null takes a key away: the d
 
 def add_arguments(parser):
     connection.add_connection_options(parser)
-    actions = parser.add_subparsers(dest="action", required=True, metavar="get|set|unset|diff|validate")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="get|set|unset|diff|validate|key")
     _action(actions, "get", get, "mote config get esp32-a1b2c3 telemetry",
             "show the configuration that a node reports", ("NODE", None), ("KEY", "?"))
     for name, example, operand, text in (
@@ -43,6 +45,11 @@ def add_arguments(parser):
             "show what differs from what a node was provisioned with", ("NODE", None))
     _action(actions, "validate", validate, "mote config validate config.json",
             "check a file as a node does: every mistake at once", ("FILE", None))
+    action = _action(actions, "key", key, "mote config key greenhouse --into config.json",
+                     "draw a key for a node, and keep it on this computer for its owner alone. With config.key set, a "
+                     "node obeys only documents that are signed with it: `mote config set` and `mote command` do that",
+                     ("NODE", None))
+    action.add_argument("--into", metavar="FILE", help="also set config.key in this configuration, for its owner alone")
 
 
 def _action(actions, name, function, example, text, *operands):
@@ -50,7 +57,7 @@ def _action(actions, name, function, example, text, *operands):
                                 epilog="example:\n  " + example, formatter_class=argparse.RawDescriptionHelpFormatter)
     for operand, count in operands:
         parser.add_argument(operand.lower(), metavar=operand, nargs=count)
-    if function is not validate:
+    if function not in (validate, key):
         connection.add_connection_options(parser, default=argparse.SUPPRESS)  # given before the action, they hold too
     parser.add_argument("--json", action="store_true", help="JSON instead of text")
     parser.set_defaults(function=function)
@@ -103,6 +110,35 @@ def validate(args):
     return errors.FAILED if problems else errors.DONE
 
 
+def key(args):
+    path = keys.path_of(args.node)
+    document = None
+    if args.into:
+        try:
+            with open(args.into, "rb") as file:
+                document = topics.decode(file.read())
+            document.setdefault("config", {})
+        except (OSError, ValueError, AttributeError) as error:
+            raise errors.UserError(f"cannot read {args.into} as a configuration: {error}") from None
+    new = keys.load(args.node) is None
+    word = keys.create(args.node) if new else keys.load(args.node)
+    if document is not None:
+        document["config"]["key"] = word
+        with open(args.into + ".new", "w", encoding="utf-8", opener=_private) as file:
+            json.dump(document, file, indent=1, ensure_ascii=False)
+        os.replace(args.into + ".new", args.into)
+    if args.json:
+        print(json.dumps({"node": args.node, "file": path, "new": new}))
+    else:
+        print(f"{args.node}: {'a new key is' if new else 'its key was already'} in {path}; a node takes it from its "
+              "config.json" + (f", and {args.into} has it now" if args.into else ": `--into FILE`, and deploy that"))
+    return errors.DONE
+
+
+def _private(path, flags):
+    return os.open(path, flags, 0o600)
+
+
 def change(args):
     """set and unset: node by node, until one does not do it."""
     node, words = (None, args.word) if args.group else (topics.node_id(args.word[0]), args.word[1:])
@@ -128,10 +164,15 @@ def _with_pending(target, node, report):
     """The report with the change in it that the broker still keeps for a node that is away: the next builds on it."""
     with connection.Connection(target, topics.filters(target.base, ("config/set",), node)) as link:
         message = link.wait_for(lambda one: one.retain, _QUIET_S)
-    pending = topics.document(message.payload) if message else {}
+    pending = topics.document(_text(message.payload)) if message else {}
     revision, patch = pending.get("revision"), pending.get("patch")
     ahead = isinstance(revision, int) and isinstance(patch, dict) and revision > report["revision"]
     return {**report, "revision": revision, "patch": patch} if ahead else report
+
+
+def _text(payload):
+    """What a document says, signed or not."""
+    return payload[signed.SIGNATURE_BYTES:] if signed.looks_signed(payload) else payload
 
 
 def _asked(key):
@@ -177,7 +218,7 @@ def send(link, node, report, patch, wait_s, places):
     outcome = None
     try:
         sent = time.time()
-        link.publish(topic, json.dumps(document, ensure_ascii=False), retain=True)
+        link.publish(topic, keys.message(node, "config", document, keys.wanted(report)), retain=True)
         outcome = _await_outcome(link, document, wait_s, lambda one: (
             one.topic in places and not one.retain and one.t >= sent))
         if outcome is None:

@@ -26,7 +26,20 @@ HELP = "run one node on this computer, against a real broker"
 EXAMPLE = "mote run --config config.json --interpreter micropython --heap 128k"
 
 # The current folder comes first on the interpreter's path: it would find sources there, and compile them on its heap.
-_ENTRY = "import sys; sys.path.pop(0); from tools.host.micropython_boot import main; main()"
+ENTRY = """
+import sys
+sys.path.pop(0)
+from tools.host.micropython_boot import start
+start()
+del start
+try:
+    from tools.host.micropython_main import main
+    main()
+except Exception as error:
+    from tools.host.micropython_boot import remember
+    remember(error)
+    raise
+"""
 
 _RESET = 75  # tools.host.board.RESET
 _SIGSET_BYTES = 128  # sigset_t of glibc and musl
@@ -150,7 +163,7 @@ def _live_on_micropython(options, document, args):
     sys.stdout.flush()
     import micropython_unix
 
-    argv = micropython.arguments("-c", _ENTRY, heap=args.heap)
+    argv = micropython.arguments("-c", ENTRY, heap=args.heap)
     status = _RESET
     while status == _RESET:  # each time with a memory of its own, as a board has after a reset
         status = micropython_unix.run_main(["micropython", *argv])
