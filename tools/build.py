@@ -76,6 +76,12 @@ def build():
     return list(wanted.values())
 
 
+def script(text):
+    """A program that uses what is compiled here, as text for the interpreter: with the names that are used here."""
+    build()
+    return shrink.renamed(text, _kept_plan())
+
+
 def rescued(compiled):
     """Compiled file -> its copy for rescue, of all that rescue may need."""
     return {name: f"{RESCUE}/{os.path.basename(name)}" for name in compiled if name.startswith(_RESCUED)}

@@ -144,6 +144,13 @@ def shrunk(source, plan):
     return _changed(source, changes)
 
 
+def renamed(source, plan):
+    """The text of a program that uses shrunk modules, with the names that they have now."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    short = plan["renames"]
+    return _changed(source, {token.start: (token.string, short[token.string]) for token in tokens if _named(token, short)})
+
+
 def _words(names):
     """Those names, and then as many more as one likes."""
     return itertools.chain(names, (f"_{number}" for number in itertools.count()))

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from tests.host import rules
-from tools import build, errors
+from tools import build, errors, micropython
 
 
 @pytest.fixture
@@ -91,6 +91,14 @@ def test_a_file_that_begins_to_use_a_name_as_it_is_compiles_its_owner_again(tree
     touch(tree / "main.py", tree)
     build.build()
     assert b"long_winded" in built(tree)["firmware/a.mpy"].read_bytes()
+
+
+@pytest.mark.skipif(not micropython.available(), reason="no MicroPython interpreter for this machine")
+def test_a_program_finds_what_is_compiled_by_its_new_names(tree):
+    (tree / "firmware/a.py").write_text("def long_winded():\n    return 42\n")
+    text = build.script("import sys\nsys.path.pop(0)\nfrom firmware.a import long_winded\nprint(long_winded())\n")
+    assert "long_winded" not in text
+    assert micropython.output("-c", text, path=[str(tree / "build/mpy")]) == "42\n"
 
 
 def test_an_error_names_the_file_and_the_line(tree):
