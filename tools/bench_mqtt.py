@@ -185,7 +185,7 @@ def _counted(subject, broker, count):
     command = _command(subject, "publish", (broker.host, broker.port, count, 0), _INSTRUCTIONS_HEAP)
     done = subprocess.run(
         ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command], capture_output=True, text=True,
-        env={**_environment(subject), "PYTHONHASHSEED": "0"}, timeout=_LIMIT_S)
+        env={**environment(subject), "PYTHONHASHSEED": "0"}, timeout=_LIMIT_S)
     found = _COLLECTED.search(done.stderr)
     if done.returncode or not found:
         raise errors.UserError(f"{subject.name} under valgrind: {(done.stdout + done.stderr)[-600:]}", errors.FAILED)
@@ -199,14 +199,14 @@ def _command(subject, what, arguments, heap):
     return micropython.command("-m", "measure", subject.adapter, what, *map(str, arguments), heap=heap)
 
 
-def _environment(subject):
+def environment(subject):
     return micropython.environment(_COMPILED, subject.path)
 
 
 def _run(subject, what, *arguments, heap=_HEAP, limit_s=_LIMIT_S, near=list):
     """What the program measured; `near` makes a command line one of the link's near end."""
     done = subprocess.run(
-        near(_command(subject, what, arguments, heap)), env=_environment(subject), capture_output=True, text=True,
+        near(_command(subject, what, arguments, heap)), env=environment(subject), capture_output=True, text=True,
         timeout=limit_s)
     if done.returncode:
         said = (done.stdout + done.stderr).strip()[-600:]

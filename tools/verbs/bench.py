@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from tools import ROOT, bench_mqtt, bench_table, brokers, build, errors, micropython, peers
+from tools import ROOT, bench_faults, bench_mqtt, bench_table, brokers, build, errors, fault_server, micropython, peers
 
 HELP = "measure speed here and now, on CPython and MicroPython"
 EXAMPLE = "mote bench mqtt --part wake --client mote --client chumicro"
@@ -17,13 +17,13 @@ _LIMIT_S = 120
 
 def add_arguments(parser):
     names = ["floor", "mote", *(peer.name for peer in peers.PEERS)]
-    parser.add_argument("name", nargs="?", choices=sorted(BENCHES), help="only this one (default: all)")
+    parser.add_argument("name", nargs="?", choices=sorted(BENCHES), help="only this one (default: publish and mqtt)")
     parser.add_argument("--count", type=int, default=5000, metavar="N",
                         help="publish: messages of each kind (default 5000)")
     parser.add_argument("--engine", choices=brokers.ENGINES,
                         help="publish: the broker (default: the first that is here)")
     parser.add_argument("--part", action="append", choices=bench_mqtt.PARTS, help="mqtt: only this part; repeatable")
-    parser.add_argument("--client", action="append", choices=names, help="mqtt: only this client; repeatable")
+    parser.add_argument("--client", action="append", choices=names, help="mqtt, faults: only this client; repeatable")
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
@@ -31,7 +31,7 @@ def run(args):
     if args.count < 1:
         raise errors.UserError(f"--count {args.count}: at least one message")
     results = {}
-    for name in [args.name] if args.name else BENCHES:
+    for name in [args.name] if args.name else DEFAULT:
         measure, show = BENCHES[name]
         results[name] = measure(args)
         if not args.json:
@@ -97,4 +97,19 @@ def _show_mqtt(args, result):
     print(bench_table.table(result["clients"]))
 
 
-BENCHES = {"publish": (_publish, _show_publish), "mqtt": (_mqtt, _show_mqtt)}
+def _faults(args):
+    """lib/mqtt and its peers at a server that fails: two minutes."""
+    micropython.require()
+    rows = bench_faults.measure(bench_faults.subjects(args.client), list(fault_server.FAULTS), _progress(args))
+    return {fault: {name: cell._asdict() for name, cell in cells.items()} for fault, cells in rows.items()}
+
+
+def _show_faults(args, rows):
+    print("faults: twenty readings at QoS 1, one at a time, from an application that does not give up, on MicroPython")
+    print(bench_faults.table({fault: {name: bench_faults.Cell(**cell) for name, cell in cells.items()}
+                              for fault, cells in rows.items()}))
+    print(bench_faults.LEGEND)
+
+
+BENCHES = {"publish": (_publish, _show_publish), "mqtt": (_mqtt, _show_mqtt), "faults": (_faults, _show_faults)}
+DEFAULT = ("publish", "mqtt")
