@@ -133,8 +133,10 @@ def _kept_plan():
 
 
 def _outside():
-    """Sources that use what is compiled here, and are run as they are: on boards, and by benchmarks."""
-    return [name for name in [*_OUTSIDE, *_modules("tools/benches")] if _exists(name)]
+    """Sources that use what is compiled here, and are run as they are: on boards, and by benchmarks, those of other
+    clients left out."""
+    benches = [name for name in _modules("tools/benches") if "/clients/" not in name or name.endswith("_mote.py")]
+    return [name for name in [*_OUTSIDE, *benches] if _exists(name)]
 
 
 def _exists(source):
