@@ -148,7 +148,8 @@ def renamed(source, plan):
     """The text of a program that uses shrunk modules, with the names that they have now."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     short = plan["renames"]
-    return _changed(source, {token.start: (token.string, short[token.string]) for token in tokens if _named(token, short)})
+    changes = {token.start: (token.string, short[token.string]) for token in tokens if _named(token, short)}
+    return _changed(source, changes)
 
 
 def _words(names):
