@@ -44,8 +44,10 @@ sensors.*.low_mv number -10000 100000 null ?r
 sensors.*.high_mv number -10000 100000 null ?r
 sensors.*.divider number 0.001 1000 null ?r
 sensors.*.rom text 16 16 null ?r
+sensors.*.keep all/latest/none 3 6 null ?
 outbox.ram_readings int 16 512 64 r
-outbox.spill_after_s int 1 86400 900 r
+outbox.spill_after_s int 1 86400 900 -
+outbox.flash_bytes int 0 16777216 262144 -
 homeassistant.discovery bool 0 0 true r
 homeassistant.prefix topic 1 64 "homeassistant" r
 homeassistant.controls bool 0 0 true r
@@ -200,7 +202,7 @@ def _check_leaf(path, value, problems):
 
 def bounds(line):
     """What may stand at a line of the table, in words."""
-    text = _ALLOWED[line[1]]
+    text = _ALLOWED.get(line[1]) or "one of " + line[1].replace("/", ", ")
     return (text % (line[2], line[3]) if "%" in text else text) + " or null" * ("?" in line[5])
 
 
@@ -242,6 +244,8 @@ def _good(kind, low, high, value):
     if kind == "topic":
         wrong = any([byte in b'+#"\\\x7f' or byte < 32 for byte in value.encode()])
         return not wrong and value[:1] not in "/$" and value[-1:] != "/"
+    if "/" in kind:  # the words that may stand there
+        return value in kind.split("/")
     if kind == "path":
         return value.startswith("/") and all([33 <= byte <= 126 for byte in value.encode()])
     if kind == "hex":

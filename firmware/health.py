@@ -15,6 +15,7 @@ def fields(board, link, outbox, sampler, control, settings, low):
         "acknowledged": outbox.acknowledged,
         "queued": outbox.queued,
         "dropped": outbox.dropped,
+        "inherited": outbox.inherited,
         "rejected": sampler.rejected,
         "refused": settings.refused,
         "lost": {"commands": control.dropped, "messages": link.dropped},

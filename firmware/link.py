@@ -191,10 +191,10 @@ class Link:
     async def _send_backlog(self, client, dialect):
         """Send one batch when it is due."""
         await client.room()  # from here to put nothing waits, so that no batch can get lost between
-        batch = self._outbox.take_batch()
-        if batch:
-            topic, pieces = dialect.backlog([self._outbox.reading(record, True) for record in batch])
-            client.put(topic, pieces, False, 1, batch)
+        token, readings = self._outbox.take_batch()
+        if readings:
+            topic, pieces = dialect.backlog(readings)
+            client.put(topic, pieces, False, 1, token)
             await client.drain()
 
     async def _keep_time(self):

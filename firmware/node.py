@@ -26,7 +26,7 @@ class Node:
         self._ending = "stopped"
         self._wake = board.flag()
         self._uptime = Uptime(board)
-        self._outbox = Outbox(board, self._uptime, Ring)
+        self._outbox = Outbox(board, self._uptime, Ring, fetch)
         self._sampler = Sampler(self._uptime.ms, self._outbox.add, self._wake.set)
         self._control = Control(board, {
             "restart": self._restart, "sample": self._sample, "report": self._report, "identify": self._identify,
@@ -35,8 +35,7 @@ class Node:
         self._dialect = self._heap_low = self._settings = None
         self._drivers = {}  # sensor name: (options, driver)
         self._boot = self._diagnostics_ms = self._proof_ms = 0
-        self._trial = None  # when it is over (uptime, ms), the nonce that proves it good, sessions before it
-        self._heard = False
+        self._trial, self._heard = None, False  # when over (uptime, ms), nonce that proves it good, sessions before
 
     def stop(self):
         """Ask for a clean leave: `offline` is published, DISCONNECT sent, and `run` returns."""
@@ -53,7 +52,7 @@ class Node:
             self._settle("roll_back", "restarted before the node was online")
         self._boot = self._fetch("firmware.boots").next_boot(self._board)
         self._build()
-        await together(self._link.run(), self._live())
+        await together(self._outbox.run(self._boot, self._link.run()), self._live())
         return self._ending
 
     async def _live(self):
@@ -77,7 +76,7 @@ class Node:
         """Build what follows from the configuration: drivers, room in the outbox, the dialect."""
         config = self._settings.effective
         self._board.i2c_pins = config["board"]["scl_pin"], config["board"]["sda_pin"]
-        sensors, drivers, kept = [], [], self._drivers
+        sensors, drivers, kept, slots = [], [], self._drivers, self._fetch("firmware.slots")
         self._drivers = {}
         for name in sorted(config["sensors"]):
             options = config["sensors"][name]
@@ -86,7 +85,7 @@ class Node:
                 if before != options:  # one that stays as it is keeps its counts and its calibration
                     driver = load("firmware.drivers." + options["driver"]).Driver(self._board, options)
                 self._drivers[name] = options, driver
-                index = self._outbox.declare(name, driver.quantities)
+                index = slots.declare(self._outbox, name, driver.quantities, options.get("keep") or "all")
             except (ImportError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
                 self._board.log("sensor %s: %s %s" % (name, type(error).__name__, error))
                 continue
@@ -95,7 +94,8 @@ class Node:
             sensors.append((name, driver.quantities, interval_s))
         self._diagnostics_ms = 0  # their period may be another
         self._proof_ms = self._uptime.ms() + _PROOF_MS
-        self._outbox.resize(config["outbox"]["ram_readings"])
+        self._outbox.rules = config["outbox"]
+        slots.resize(self._outbox, Ring, config["outbox"]["ram_readings"])
         self._sampler.build(drivers, self._uptime.ms())
         self._dialect = load("firmware.dialects.mote").Dialect(config, self._about(), sensors)
         self._link.build(config, self._dialect)
@@ -105,7 +105,7 @@ class Node:
         return {
             "id": settings.effective["node"]["id"] or board.default_id,
             "firmware": VERSION, "interpreter": board.interpreter, "board": board.model, "chips": board.chips,
-            "mac": board.mac, "boot": self._boot, "last_seq": None,
+            "mac": board.mac, "boot": self._boot,
             "revision": settings.revision, "reset_cause": board.reset_cause,
         }
 

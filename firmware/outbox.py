@@ -1,16 +1,19 @@
 """Readings that wait, or are on their way: every one is acknowledged, queued or counted as dropped.
 
 A reading waits as a packed record: sequence number, time, sensor index, then one float32 for each quantity (NaN:
-no value). Live readings are those of this connection; whatever a broken connection left becomes backlog.
+no value). Live readings are those of this connection; whatever a broken connection left becomes backlog, in RAM
+first, then on flash: firmware/spool.py puts them there and firmware/drain.py reads them again, each loaded when there
+is something to do for it, then forgotten.
 """
 
 import asyncio
+import gc
 import struct
 
-_LIVE_SLOTS = 16  # fresh readings that wait for a place in the window; a slower link makes backlog of them
 _BATCH = 8  # readings in one backlog message: about 1 KB
 _BATCH_MS = 500  # between two of them: within what hosted brokers allow, and live readings never wait for them
 _IDLE_MS = 5_000
+_RETRY_MS = 60_000  # after flash, or memory, has failed
 
 _HEAD = ">IIB"
 _HEAD_BYTES = 9
@@ -18,50 +21,52 @@ _UPTIME = 128  # flag in the sensor index: the time is uptime, as the clock was 
 
 
 class Outbox:
-    """`waiting` is set when there is something to send. `resize` comes first."""
+    """`waiting` is set when there is something to send. First, firmware/slots.py tells it its sensors and its room.
+    `fetch` loads modules that are seldom needed (lending.lend); `rules` is the section `outbox` of the configuration.
+    Without them nothing goes to flash.
 
-    def __init__(self, board, uptime, ring):
+    `stored` is how many readings of this boot are on flash, `inherited` counts those of earlier boots.
+    """
+
+    def __init__(self, board, uptime, ring, fetch=None):
         self._board = board
         self._uptime = uptime
-        self._ring = ring
-        self._width = 0
-        self._old = self._live = ring(0, 0)
-        self._sensors = []  # (name, quantities); an index into it outlives the sensor's removal
+        self._fetch = fetch
+        self._drain = None
+        self.old = self.fresh = ring(0, 0)
+        self.sensors = []  # (name, quantities); an index into it outlives the sensor's removal
+        self.keep = {}  # index: which readings wait through an outage, "all", only the "latest", or "none"
+        self.rules = None
         self._online = False
-        self._flying = 0
+        self.flying = 0
+        self.taken = self.sent = None  # a batch from flash: in flight; acknowledged, which flash does not know yet
         self.waiting = asyncio.Event()
-        self._batch_ms = 0
+        self._batch_ms = self._retry_ms = 0
+        self._spill_ms = None
         self._batch_due = False
-        self.seq = 0
-        self.acknowledged = 0
-        self.dropped = {"overflow": 0}
+        self.boot = self.seq = self.safe = 0
+        self.acknowledged = self.stored = 0
+        self.dropped = {"overflow": 0, "flash": 0, "policy": 0}
+        self.inherited = {"found": 0, "acknowledged": 0, "queued": 0, "dropped": 0}
 
     @property
     def queued(self):
-        """Readings that wait or are in flight."""
-        return len(self._old) + len(self._live) + self._flying
+        """Readings of this boot that wait, in RAM or on flash, or are in flight."""
+        return len(self.old) + len(self.fresh) + self.flying + self.stored
 
-    def declare(self, name, quantities):
-        """The index under which readings of this sensor are added. Raises ValueError after 127 different ones."""
-        sensor = (name, quantities)
-        if sensor not in self._sensors:
-            if len(self._sensors) == _UPTIME - 1:
-                raise ValueError("too many sensors since the start: restart")
-            self._sensors.append(sensor)
-        return self._sensors.index(sensor)
+    async def run(self, boot, link):
+        """Be there for a boot as long as `link`, the coroutine that brings readings to the broker. What earlier boots
+        left on flash is backlog from now on; at the end all that waits goes there."""
+        self.start(boot)
+        try:
+            await link
+        finally:
+            self.close()
 
-    def resize(self, slots):
-        """Make room for `slots` readings of every declared sensor; what waits stays, the oldest goes first."""
-        width = max([len(quantities) for _, quantities in self._sensors] + [1])
-        if width == self._width and slots == self._old.slots:
-            return
-        old, live, self._width = self._old, self._live, width
-        size = _HEAD_BYTES + 4 * width
-        self._old = self._ring(slots, size)
-        self._live = self._ring(_LIVE_SLOTS, size)
-        for source in (old, live):
-            while len(source):
-                self._age(self._padded(source.pop()))
+    def start(self, boot):
+        """Begin a boot, as `run` does."""
+        self.boot = boot
+        self.flash("begin")
 
     def add(self, index, values):
         """Take a reading of the sensor that was declared as `index`."""
@@ -73,13 +78,12 @@ class Outbox:
         record = struct.pack(_HEAD, self.seq, when, index)
         for value in values:
             record += struct.pack(">f", _NAN if value is None else value)
-        record = self._padded(record)
         if not self._online:
-            self._age(record)
+            self.age(record)
             return
-        if len(self._live) == _LIVE_SLOTS:
-            self._age(self._live.pop())
-        self._live.push(record)
+        if len(self.fresh) == self.fresh.slots:
+            self.age(self.fresh.pop())
+        self.fresh.push(self._padded(record))
         self.waiting.set()
 
     def begin(self):
@@ -89,8 +93,19 @@ class Outbox:
         self.waiting.set()
 
     def turn(self, now):
-        """Let the next batch of the backlog go when it is due; returns milliseconds until the one after."""
-        if not self._online or not len(self._old):
+        """Spill what has waited for long, and let the next batch of the backlog go when it is due; returns
+        milliseconds until the one after."""
+        if self.sent and now >= self._retry_ms and self.flash("note") is None:
+            self._retry_ms = now + _RETRY_MS
+        if not len(self.old) or not self.rules:
+            self._spill_ms = None
+        elif self._spill_ms is None:
+            self._spill_ms = now + 1000 * self.rules["spill_after_s"]
+        elif now >= self._spill_ms:
+            self._spill_ms = None
+            self._spill()
+        if not self._online or not (len(self.old) or self.stored or self.inherited["queued"] or self.sent):
+            self._drain = None
             return _IDLE_MS
         if now >= self._batch_ms:
             self._batch_ms = now + _BATCH_MS
@@ -101,34 +116,51 @@ class Outbox:
     def end(self, tokens):
         """The connection is over; `tokens` are what it did not acknowledge, in any order: they wait again."""
         self._online = False
+        self.taken = self._drain = None  # what was taken from flash is still there
         for token in tokens:
             if isinstance(token, (bytes, list)):
                 for record in [token] if isinstance(token, bytes) else token:
-                    self._flying -= 1
-                    self.dropped["overflow"] += self._old.insert(self._padded(record))
-        while len(self._live):
-            self._age(self._live.pop())
+                    self.age(record)
+                    self.flying -= 1
+        while len(self.fresh):
+            self.age(self.fresh.pop())
+
+    def close(self):
+        """Put all that waits on flash, before a reset: the connection is over."""
+        for verb in ("note", "close") if self.sent else ("close",):
+            self.flash(verb)
 
     def take_live(self):
         """The oldest live record, which is in flight from now on, or None."""
-        if not len(self._live):
-            return None
-        self._flying += 1
-        return self._live.pop()
+        if len(self.fresh):
+            self.flying += 1
+            return self.fresh.pop()
 
     def take_batch(self):
-        """The oldest records of the backlog when a batch is due, in flight from now on; a list that may be empty."""
-        if not self._batch_due:
-            return []
+        """(token, readings) of the oldest batch of the backlog when one is due, in flight from now on; else (None, []).
+
+        What is on flash is older than what is in RAM, and of that one batch at a time is in flight.
+        """
+        if not self._batch_due or self.taken or self.sent:
+            return None, []
         self._batch_due = False
-        batch = [self._old.pop() for _ in range(min(_BATCH, len(self._old)))]
-        self._flying += len(batch)
-        return batch
+        if self.stored or self.inherited["queued"]:
+            found = self.flash("take")
+            if found is None:
+                self._batch_ms += _RETRY_MS
+            return found or (None, [])
+        self._drain = None
+        batch = [self.old.pop() for _ in range(min(_BATCH, len(self.old)))]
+        self.flying += len(batch)
+        return batch or None, [self.reading(record, True) for record in batch]
 
     def acknowledge(self, token):
         """The broker has it: a record or a batch that was taken."""
+        if isinstance(token, tuple):
+            self._drain.acknowledge(token)  # still there, as the session is
+            return
         count = len(token) if isinstance(token, list) else 1
-        self._flying -= count
+        self.flying -= count
         self.acknowledged += count
 
     def reading(self, record, late):
@@ -137,18 +169,56 @@ class Outbox:
         A time that was not known is worked out from the uptime when the reading is `late`; live it stays unknown.
         """
         seq, when, index = struct.unpack_from(_HEAD, record)
-        name, quantities = self._sensors[index & 127]
+        name, quantities = self.sensors[index & 127]
         if index & _UPTIME:
-            now = self._board.time_s() if late else None
-            when = None if now is None else now - self._uptime.ms() // 1000 + when
+            base = self.base() if late else None
+            when = base and base + when
         values = struct.unpack_from(">%df" % len(quantities), record, _HEAD_BYTES)
         return name, quantities, seq, when, [None if value != value else value for value in values]
 
-    def _padded(self, record):
-        return record + bytes(_HEAD_BYTES + 4 * self._width - len(record))
+    def base(self):
+        """Unix time at uptime zero, None while the clock is not set."""
+        now = self._board.time_s()
+        return now and now - self._uptime.ms() // 1000
 
-    def _age(self, record):
-        self.dropped["overflow"] += self._old.push(record)
+    def _padded(self, record):
+        return record + bytes(self.old.size - len(record))
+
+    def age(self, record):
+        """Let a reading wait, or drop it, as the policy of its sensor has it."""
+        keep = self.keep[record[8] & 127]
+        if keep == "none":
+            self.dropped["policy"] += 1
+            return
+        if len(self.old) == self.old.slots:
+            self._spill()
+        self.dropped["overflow"] += self.old.insert(self._padded(record))
+        if keep == "latest":
+            self.flash("latest", record[8] & 127)
+
+    def _spill(self):
+        """Move the backlog from RAM to flash. What cannot go stays, and is tried again a minute later."""
+        now = self._uptime.ms()
+        if self.rules and self.rules["flash_bytes"] and now >= self._retry_ms:
+            if self.flash("spill") is None:
+                self._retry_ms = now + _RETRY_MS
+
+    def flash(self, verb, *arguments):
+        """Call a method of firmware.spool or firmware.drain; None when flash or memory fails, which is logged."""
+        if not self._fetch:
+            return None
+        try:
+            if verb not in ("take", "note"):
+                gc.collect()  # the code wants room in one piece
+                return getattr(self._fetch("firmware.spool").Spool(self, self._board, self._fetch), verb)(*arguments)
+            if self._drain is None:  # which stays until all is drained
+                gc.collect()
+                self._drain = self._fetch("firmware.drain").Drain(self, self._board, self._fetch)
+            return getattr(self._drain, verb)()
+        except (OSError, MemoryError) as error:
+            self._board.log("outbox: %s: %s %s" % (verb, type(error).__name__, error))
+            if not self.taken:
+                self._drain = None
 
 
 _NAN = float("nan")

@@ -57,6 +57,14 @@ class Ring:
         self._count -= 1
         return record
 
+    def views(self, count):
+        """The oldest `count` records where they lie, as one or two memoryviews that hold until the next change."""
+        view, start = memoryview(self._buffer), self._first * self.size
+        rest = self._first + count - self.slots
+        if rest <= 0:
+            return [view[start : start + count * self.size]]
+        return [view[start:], view[: rest * self.size]]
+
     def _get(self, number):
         at = (self._first + number) % self.slots * self.size
         return bytes(memoryview(self._buffer)[at : at + self.size])

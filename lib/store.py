@@ -20,11 +20,11 @@ class Store:
     """Files below `root`, a folder that exists. `corrupt` counts the contents that could not be used."""
 
     def __init__(self, root):
-        self._root = root
+        self.root = root
         self.corrupt = 0
 
     def _path(self, name):
-        return self._root + "/" + name
+        return self.root + "/" + name
 
     def load(self, name):
         """The bytes last saved as `name`, or None when there are none or they are corrupt (counted)."""

@@ -4,13 +4,16 @@ A reading is known by (node, boot, seq), and seq counts from 1 over all sensors 
 subscriber may demand begins with the first *live* reading that it gets of a boot: whatever the node measured after
 that one was sent after it too. Older readings may have been delivered before anybody listened, so they are counted,
 never missed. Of a boot that began while we listened, everything from seq 1 on is due.
+
+What a power cut took is told by the next boot's `info`: up to which seq all was safe, and how many readings behind that
+its RAM can have held. That explains what is missing behind it; what else it may have taken is the unknown tail.
 """
 
 import bisect
 
 from tools import topics
 
-KINDS = ("status", "telemetry", "event", "backlog", "diagnostics")
+KINDS = ("status", "info", "telemetry", "event", "backlog", "diagnostics")
 _STARTED_SLACK_S = 2  # uptime is whole seconds, and diagnostics travel
 
 
@@ -76,6 +79,7 @@ class Boot:
         self._first = None  # (produced, dropped) of the first diagnostics
         self._last = None  # (produced, queued, dropped) of the last ones
         self._since_last = 0  # readings that have arrived since, of those that it counts as produced
+        self._end = None  # (safe seq, readings that may be lost behind it or None, dropped), as a later boot tells
 
     @property
     def due(self):
@@ -101,18 +105,32 @@ class Boot:
         """Take what a message tells of the boot's beginning: one that came late tells a time too late."""
         self._began_s = at_s if self._began_s is None else min(self._began_s, at_s)
 
-    def balance(self, alive):
-        """(gaps, tail, dropped, unexplained) as of now; `alive` is whether the node may still send from this boot.
+    def ended(self, safe, most, dropped):
+        """Take what a later boot tells of the end of this one."""
+        self._end = safe, most, dropped
 
-        `gaps` are the ranges that did not arrive, without those at the end that the node still has; `tail` is how many
-        readings it may still send; `dropped` is what it counted as dropped; `unexplained` is how many of the gaps
+    def cut(self, gaps, lacking):
+        """(how many of the `lacking` readings of `gaps` the power took, how many more it may have taken or None when
+        nobody can say), of a boot that has ended."""
+        safe, most, _ = self._end or (0, 0, 0)
+        behind = sum(max(0, last - max(first, safe + 1) + 1) for first, last in gaps)
+        took = min(lacking, behind) if most is None else min(lacking, behind, most)
+        return took, most if most is None else most - took
+
+    def balance(self, alive):
+        """(gaps, waiting, dropped, unexplained) as of now; `alive` is whether the node may still send from this boot.
+
+        `gaps` are the ranges that did not arrive, without those at the end that the node still has; `waiting` is how
+        many readings it may still send; `dropped` is what it counted as dropped; `unexplained` is how many of the gaps
         neither of these explains.
         """
         if self.due is None:
             return [], 0, 0, 0
         produced, queued, dropped = self._last or (0, 0, 0)
         waiting = max(0, queued - self._since_last) if alive else 0
-        end = max(self.arrived.highest, produced)
+        safe, _, later = self._end or (0, 0, 0)
+        dropped = max(dropped, later)
+        end = max(self.arrived.highest, produced, 0 if alive else safe)
         at_end = min(waiting, end - max(self.arrived.highest, self.due - 1))
         gaps = self.arrived.missing(self.due, end - at_end)
         counted = self._dropped(dropped)
@@ -139,6 +157,7 @@ class Node:
         self.received = 0
         self.malformed = 0
         self._sleeps = False
+        self._inherited = (0, 0)  # readings of earlier boots that wait, that were dropped
 
     def tell(self, status):
         """The node's status, a bare word."""
@@ -154,7 +173,17 @@ class Node:
 
     def late(self, boot, seq):
         """A reading from the backlog."""
+        queued, dropped = self._inherited
+        if boot != self.current:
+            self._inherited = max(0, queued - 1), dropped
         self._count(self._boot(boot), seq)
+
+    def past(self, info):
+        """What the node knows of its earlier boots."""
+        for boot, safe, most, dropped in info.get("past", ()):
+            if not all(type(number) is int for number in (boot, safe, most or 0, dropped)):
+                raise TypeError("past")
+            self._boot(boot).ended(safe, most, dropped)
 
     def kept(self, boot, seq):
         """A reading that the broker kept: it was delivered once already, perhaps to us."""
@@ -168,19 +197,36 @@ class Node:
         if not self._sleeps:  # a wake from deep sleep begins no boot, but may begin the uptime anew
             entry.began(listening_s - diagnostics["uptime_s"])
         entry.state(diagnostics["produced"], diagnostics["queued"], sum(diagnostics["dropped"].values()))
+        inherited = diagnostics.get("inherited") or {"queued": 0, "dropped": 0}
+        self._inherited = inherited["queued"], inherited["dropped"]
 
     def report(self):
-        """(what `mote audit --json` tells of a node, the number of gaps that nothing explains)."""
-        gaps, tail, counted, unexplained = [], 0, 0, 0
+        """(what `mote audit --json` tells of a node, how many gaps nothing explains, how many readings are on their
+        way)."""
+        gaps, waiting, counted, unexplained, tails = [], 0, 0, 0, []
+        queued, dropped = self._inherited
         for number in sorted(self.boots):
-            parts = self.boots[number].balance(alive=number == self.current)
+            boot, alive = self.boots[number], number == self.current
+            parts = boot.balance(alive)
             gaps += [[number, first, last] for first, last in parts[0]]
-            tail += parts[1]
+            waiting += parts[1]
             counted += parts[2]
-            unexplained += parts[3]
+            lacking = parts[3]
+            if not alive and boot.due is not None:
+                took, tail = boot.cut(parts[0], lacking)
+                tails.append(tail)
+                lacking -= took
+            old = 0 if alive else min(lacking, queued + dropped)
+            by_drop = min(old, dropped)
+            counted += by_drop
+            dropped -= by_drop
+            queued -= old - by_drop
+            unexplained += lacking - old
+        waiting += self._inherited[0]
+        tail = None if None in tails else waiting + sum(tails)
         return {"received": self.received, "duplicates": sum(boot.duplicates for boot in self.boots.values()),
                 "gaps": gaps, "tail_unknown": tail, "counted_dropped": counted, "status": self.status,
-                "malformed": self.malformed}, unexplained
+                "malformed": self.malformed}, unexplained, waiting
 
     def _boot(self, number):
         return self.boots.setdefault(number, Boot())
@@ -224,12 +270,14 @@ class Accounting:
                 entry.tell(value)
             elif kind == "diagnostics":
                 entry.state(_number(value, "boot"), value, listening_s)
+            elif kind == "info":
+                entry.past(value)
             elif kind == "backlog":
                 for boot, seq in [_name(reading) for reading in value]:
                     entry.late(boot, seq)
             else:
                 (entry.kept if kept else entry.live)(*_name(value))
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError, ValueError):
             entry.malformed += 1
 
     def report(self):
@@ -238,14 +286,14 @@ class Accounting:
         """
         nodes, ok = {}, any(node.received for node in self.nodes.values())
         for name in sorted(self.nodes):
-            nodes[name], unexplained = self.nodes[name].report()
+            nodes[name], unexplained, _ = self.nodes[name].report()
             ok = ok and not unexplained and not nodes[name]["malformed"]
         return {"nodes": nodes, "ok": ok}
 
     def settled(self):
         """Whether waiting longer could tell nothing new: nothing is missing without a reason, nothing on its way."""
         reports = [node.report() for node in self.nodes.values()]
-        return not any(unexplained or told["tail_unknown"] for told, unexplained in reports)
+        return not any(unexplained or waiting for _, unexplained, waiting in reports)
 
 
 def _name(reading):

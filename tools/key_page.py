@@ -45,8 +45,11 @@ WHAT = {
     "sensors.*.high_mv": "millivolts that mean 100 %",
     "sensors.*.divider": "what the voltage was divided by before the pin",
     "sensors.*.rom": "serial number of a 1-Wire chip, 16 hex digits, when there are several",
-    "outbox.ram_readings": "readings that wait in memory through an outage; the oldest goes first, and is counted",
-    "outbox.spill_after_s": "kept for storing readings on flash, which is not built yet",
+    "sensors.*.keep": "which of its readings wait through an outage: `all`, only the `latest`, or `none`; unset: all",
+    "outbox.ram_readings": "readings that wait in memory through an outage before they go to flash",
+    "outbox.spill_after_s": "the longest that a reading waits in memory before it goes to flash",
+    "outbox.flash_bytes": "flash for readings that wait, in blocks of 4,096; the oldest go first, and are counted; "
+                          "0: none",
     "homeassistant.discovery": "whether the node announces itself to Home Assistant",
     "homeassistant.prefix": "first level of Home Assistant's discovery topics",
     "homeassistant.controls": "whether single keys may be set from its page",

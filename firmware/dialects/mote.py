@@ -75,7 +75,8 @@ class Dialect:
             yield topic, Pieces(fetch, "discovery", facts, more), True, 1
             more = None
         yield self.status("online")
-        yield self._top + "info", Pieces(fetch, "info", facts, board.address()), True, 1
+        past = fetch("firmware.boots").told(board.files)
+        yield self._top + "info", Pieces(fetch, "info", facts, board.address(), past), True, 1
         if discovery:  # there are no releases to compare with, so the latest is this one
             yield self._top + "update", self._about["firmware"], True, 1
 
@@ -100,7 +101,7 @@ class Dialect:
         return self._top + "telemetry/" + reading[0], "{" + self._fields(reading)
 
     def backlog(self, readings):
-        """Topic and pieces of a batch of buffered readings, oldest first."""
+        """Topic and pieces of a batch of buffered readings, oldest first; those from flash end with their boot."""
         pieces = []
         for reading in readings:
             pieces.append('%s{"sensor":"%s",' % ("," if pieces else "[", reading[0]) + self._fields(reading))
@@ -108,8 +109,9 @@ class Dialect:
         return self._top + "backlog", pieces
 
     def _fields(self, reading):
-        _, quantities, seq, time_s, values = reading
-        text = '"ts":%s,"boot":%d,"seq":%d' % ("null" if time_s is None else time_s, self._about["boot"], seq)
+        _, quantities, seq, time_s, values = reading[:5]
+        boot = reading[5] if len(reading) > 5 else self._about["boot"]
+        text = '"ts":%s,"boot":%d,"seq":%d' % ("null" if time_s is None else time_s, boot, seq)
         for quantity, value in zip(quantities, values):
             text += ',"%s":%s' % (quantity[0], "null" if value is None else "%.*f" % (quantity[3], value))
         return text + "}"

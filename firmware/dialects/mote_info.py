@@ -3,10 +3,11 @@
 import json
 
 
-def pieces(facts, address):
-    """Yield the JSON object in pieces. `facts` are of mote.py."""
+def pieces(facts, address, past):
+    """Yield the JSON object in pieces. `facts` are of mote.py, `past` is what firmware.boots tells."""
     _, config, about, sensors = facts
     yield json.dumps(about)[:-1]
+    yield past
     for key, value in (("ip", address), ("name", config["node"]["name"]), ("area", config["node"]["area"])):
         yield ',"%s":%s' % (key, json.dumps(value))
     start = ',"sensors":{'

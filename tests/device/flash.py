@@ -16,15 +16,16 @@ class Flash:
     """Programs only clear bits and erases set a whole block, as NOR does.
 
     At operation `cut_at` (counted from 0 over programs and erases) the first `torn` tenths of it happen, and
-    from then on the device does nothing.
+    from then on the device does nothing, and is `dead`. `erases` counts them for each block.
     """
 
     def __init__(self, image, cut_at=None, torn=0):
         self.image = image
         self.operations = 0
+        self.erases = [0] * (len(image) // BLOCK_BYTES)
+        self.dead = False
         self._cut_at = cut_at
         self._torn = torn
-        self._dead = False
 
     def readblocks(self, block, buf, offset=0):
         start = block * BLOCK_BYTES + offset
@@ -39,32 +40,33 @@ class Flash:
 
     def ioctl(self, request, argument):
         if request == 4:
-            return BLOCKS
+            return len(self.image) // BLOCK_BYTES
         if request == 5:
             return BLOCK_BYTES
         if request == 6:
             start = argument * BLOCK_BYTES
+            self.erases[argument] += 1
             count = self._operate(BLOCK_BYTES)
             self.image[start : start + count] = b"\xff" * count
             return self._answer()
 
     def _operate(self, count):
         """How many of an operation's bytes still happen."""
-        if self._dead:
+        if self.dead:
             return 0
         if self.operations == self._cut_at:
-            self._dead = True
+            self.dead = True
             return count * self._torn // 10
         self.operations += 1
         return count
 
     def _answer(self):
-        return -5 if self._dead else 0  # EIO, returned: files that nobody closed meet it in a finaliser
+        return -5 if self.dead else 0  # EIO, returned: files that nobody closed meet it in a finaliser
 
 
-def formatted():
+def formatted(blocks=BLOCKS):
     """The image of an empty littlefs."""
-    flash = Flash(bytearray(b"\xff" * (BLOCKS * BLOCK_BYTES)))
+    flash = Flash(bytearray(b"\xff" * (blocks * BLOCK_BYTES)))
     vfs.VfsLfs2.mkfs(flash)
     return flash.image
 

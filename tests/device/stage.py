@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import flash
 from scripted import CONNACK, PINGRESP, Stream, packet, packets, puback, publish
 
 _PERIOD_MS = 1 << 30  # an ESP32's ticks wrap here, and begin below it, so that every test meets the wrap
@@ -11,11 +12,17 @@ _turn = asyncio.sleep  # the real one, found here while a stage has taken its pl
 
 
 class Files:
-    """A store in memory. `content` is what is there; with `fails` set, saving raises it."""
+    """A store in memory. `content` is what is there; with `fails` set, saving raises it. `root` is a real folder."""
 
     def __init__(self):
         self.content = {}
         self.fails = None
+        self._root = None
+
+    @property
+    def root(self):
+        self._root = self._root or flash.folder()
+        return self._root
 
     def load(self, name):
         return self.content.get(name)

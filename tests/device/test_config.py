@@ -22,7 +22,7 @@ DEFAULTS = {
     },
     "telemetry": {"interval_s": 60, "qos": 1, "diagnostics_s": 60},
     "sensors": {},
-    "outbox": {"ram_readings": 64, "spill_after_s": 900},
+    "outbox": {"ram_readings": 64, "spill_after_s": 900, "flash_bytes": 262144},
     "homeassistant": {"discovery": True, "prefix": "homeassistant", "controls": True},
     "config": {"key": None, "trial_s": 120},
     "time": {"servers": ["pool.ntp.org"]},
@@ -44,6 +44,7 @@ WRONG = {
     "files": (1, True, {}, "", [], [""], [1], [None], ["a", "b", "c"], "a\0"),
     "hex": (1, True, [], {}, "a" * 63, "A" * 64, "g" * 64, " " * 64),
     "text": (1, True, [], ["a"], {}, 1.5, "a\0b"),
+    "all/latest/none": (1, True, "", "some", "all/latest", ["all"], {}),
 }
 RIGHT = {
     "bool": (True, False),
@@ -54,6 +55,7 @@ RIGHT = {
     "path": ("/", "/mqtt", "/" * 128, "/a/b-c_d.e?f=%20&g=~!"),
     "hex": ("0" * 64, "0123456789abcdef" * 4),
     "files": ("ca.pem", ["AAAA"], ["AAAA", "BBBB"]),
+    "all/latest/none": ("all", "latest", "none"),
 }
 APPENDIX = """
 {"a":"b"}          {"a":"c"}                  {"a":"c"}
@@ -373,6 +375,7 @@ def test_only_keys_that_say_so_need_a_new_connection():
             live.append(".".join(path))
     equal(sorted(live), sorted([
         "schema", "telemetry.interval_s", "telemetry.qos", "telemetry.diagnostics_s", "sensors.air.interval_s",
+        "sensors.air.keep", "outbox.spill_after_s", "outbox.flash_bytes",
         "config.key", "config.trial_s", "time.servers", "board.led_pin"]))
 
 

@@ -237,7 +237,7 @@ def test_a_batch_is_an_array_of_the_same_fields():
 def test_info_says_who_this_is():
     found, _ = birth(dialect())
     info = json.loads(found[TOP + "info"][0])
-    expected = dict(ABOUT, ip=Board().address(), name="Greenhouse", area="Garden")
+    expected = dict(ABOUT, ip=Board().address(), name="Greenhouse", area="Garden", last_seq=None, past=[])
     expected["sensors"] = {
         "air": {"interval_s": 60, "quantities": {"temperature": "\u00b0C", "humidity": "%"}},
         "door": {"interval_s": 10, "quantities": {"open": None}},

@@ -1,5 +1,6 @@
 """The link: sessions that begin and end properly, every deadline, backoff, and readings that survive a break."""
 
+from firmware import slots
 from firmware.dialects.mote import Dialect
 from firmware.link import Link
 from firmware.outbox import Outbox
@@ -31,8 +32,8 @@ class Rig(Stage):
         super().__init__()
         self.uptime = Uptime(self.board)
         self.outbox = Outbox(self.board, self.uptime, Ring)
-        self.outbox.declare("tank", LEVEL)
-        self.outbox.resize(64)
+        slots.declare(self.outbox, "tank", LEVEL)
+        slots.resize(self.outbox, Ring, 64)
         self.heard = []
         self.births = [(TOP + "info", "{}", True, 1), (TOP + "status", "online", True, 1)]
         self.link = Link(self.board, self.uptime, self.outbox, self._hear, lambda: list(self.births))
@@ -645,7 +646,7 @@ async def test_many_breaks_lose_no_reading_and_deliver_none_live_that_is_stale()
         rig.broker.acknowledges = True
         await rig.pass_ms(5 * MINUTE_MS)
         rig.check()
-        equal((rig.outbox.queued, rig.outbox.dropped), (0, {"overflow": 0}))
+        equal((rig.outbox.queued, rig.outbox.dropped), (0, {"overflow": 0, "flash": 0, "policy": 0}))
         found = [seq for line in rig.broker.lines for seq in live(line)] + backlog(*rig.broker.lines)
         equal(sorted(set(found)), list(range(1, 126)))
         for line in rig.broker.lines:

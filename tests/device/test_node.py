@@ -22,8 +22,8 @@ BASE = {
 TOP = "mote/fake-a1b2c3/"
 PAIR = (("warmth", "m", "\u00b0C", 1, "temperature", -40, 85), ("wet", "m", "%", 0, "humidity", 0, 100))
 ONE = (("count", "t", None, 0, None, 0, 1_000_000),)
-DIAGNOSTICS = ["acknowledged", "boot", "dropped", "heap_free", "heap_low", "idf_free", "idf_largest", "lost",
-               "produced", "queued", "reconnects", "refused", "rejected", "rssi", "uptime_s"]
+DIAGNOSTICS = ["acknowledged", "boot", "dropped", "heap_free", "heap_low", "idf_free", "idf_largest", "inherited",
+               "lost", "produced", "queued", "reconnects", "refused", "rejected", "rssi", "uptime_s"]
 MINUTE_MS = 60_000
 
 
@@ -402,7 +402,7 @@ async def test_diagnostics_add_up():
             equal(found["produced"], found["acknowledged"] + found["queued"] + sum(found["dropped"].values()), found)
         equal((found["rssi"], found["heap_free"], found["heap_low"]), (-60, 60_000, 40_000))
         equal((found["idf_free"], found["idf_largest"], found["reconnects"]), (None, None, 1))
-        equal((found["queued"], found["dropped"]), (0, {"overflow": 0}))
+        equal((found["queued"], found["dropped"]), (0, {"overflow": 0, "flash": 0, "policy": 0}))
         uptimes = [message.json()["uptime_s"] for message in rig.line.on(TOP + "diagnostics")]
         assert uptimes[0] > 600, "what was said offline would only have grown old"
         assert abs(found["uptime_s"] - 783) <= 60, found

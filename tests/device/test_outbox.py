@@ -2,6 +2,7 @@
 
 import struct
 
+from firmware import slots
 from firmware.outbox import Outbox
 from minitest import equal, near, raises
 from ring import Ring
@@ -13,13 +14,13 @@ THREE = (("a", "m", None, 0, None, 0, 9), ("b", "m", None, 1, None, 0, 9), ("c",
 LIVE_SLOTS = 16
 
 
-def box(slots=64, *sensors):
+def box(room=64, *sensors):
     """(outbox with these sensors declared, its board)."""
     board = Board()
     outbox = Outbox(board, Uptime(board), Ring)
     for number, quantities in enumerate(sensors or (ONE,)):
-        equal(outbox.declare("sensor%d" % number, quantities), number)
-    outbox.resize(slots)
+        equal(slots.declare(outbox, "sensor%d" % number, quantities), number)
+    slots.resize(outbox, Ring, room)
     return outbox, board
 
 
@@ -33,10 +34,10 @@ def drain(outbox):
     now = 1_000_000_000
     while True:
         now += outbox.turn(now)
-        batch = outbox.take_batch()
-        if not batch:
+        batch, readings = outbox.take_batch()
+        if not readings:
             return batches
-        batches.append(seqs(outbox, batch))
+        batches.append([reading[2] for reading in readings])
         outbox.acknowledge(batch)
 
 
@@ -54,7 +55,7 @@ def test_a_reading_is_live_while_connected():
     equal((outbox.take_live(), outbox.queued, outbox.acknowledged), (None, 1, 0))
     outbox.acknowledge(record)
     equal((outbox.queued, outbox.acknowledged), (0, 1))
-    equal(outbox.take_batch(), [])
+    equal(outbox.take_batch(), (None, []))
     check(outbox)
 
 
@@ -63,7 +64,7 @@ def test_without_a_connection_readings_wait_and_the_oldest_go():
     for number in range(25):
         outbox.add(0, [number])
         check(outbox)
-    equal((outbox.take_live(), outbox.queued, outbox.dropped), (None, 20, {"overflow": 5}))
+    equal((outbox.take_live(), outbox.queued, outbox.dropped), (None, 20, {"overflow": 5, "flash": 0, "policy": 0}))
     outbox.begin()
     equal(outbox.take_live(), None, "nothing stale is live:")
     equal(drain(outbox), [list(range(6, 14)), list(range(14, 22)), list(range(22, 26))])
@@ -76,20 +77,20 @@ def test_batches_are_rate_limited_and_wait_for_a_connection():
     for number in range(20):
         outbox.add(0, [number])
     assert outbox.turn(100) > 1000
-    equal(outbox.take_batch(), [], "without a connection:")
+    equal(outbox.take_batch(), (None, []), "without a connection:")
     outbox.begin()
-    equal(outbox.take_batch(), [], "before its turn:")
+    equal(outbox.take_batch(), (None, []), "before its turn:")
     equal(outbox.turn(100), 500)
-    equal(len(outbox.take_batch()), 8)
-    equal(outbox.take_batch(), [])
+    equal(len(outbox.take_batch()[1]), 8)
+    equal(outbox.take_batch(), (None, []))
     equal(outbox.turn(599), 1)
-    equal(outbox.take_batch(), [])
+    equal(outbox.take_batch(), (None, []))
     equal(outbox.turn(600), 500)
-    equal(len(outbox.take_batch()), 8)
+    equal(len(outbox.take_batch()[1]), 8)
     outbox.turn(1100)
-    equal(len(outbox.take_batch()), 4)
+    equal(len(outbox.take_batch()[1]), 4)
     assert outbox.turn(1600) > 1000
-    equal(outbox.take_batch(), [])
+    equal(outbox.take_batch(), (None, []))
 
 
 def test_whoever_sends_is_woken():
@@ -112,14 +113,14 @@ def test_what_a_broken_connection_left_becomes_backlog_in_order():
         outbox.add(0, [number])  # 1 to 10
     outbox.begin()
     outbox.turn(0)
-    batch = outbox.take_batch()  # 1 to 8 in flight, 9 and 10 wait
+    batch, _ = outbox.take_batch()  # 1 to 8 in flight, 9 and 10 wait
     for number in range(6):
         outbox.add(0, [number])  # 11 to 16
     live = [outbox.take_live() for _ in range(4)]  # 11 to 14 in flight, 15 and 16 wait
     outbox.acknowledge(live.pop(1))
     equal(outbox.queued, 15)
     outbox.end([True, batch, live[0], True, live[1], live[2]])
-    equal((outbox.queued, outbox.take_live(), outbox.take_batch()), (15, None, []))
+    equal((outbox.queued, outbox.take_live(), outbox.take_batch()), (15, None, (None, [])))
     check(outbox)
     outbox.begin()
     equal(outbox.take_live(), None)
@@ -127,9 +128,9 @@ def test_what_a_broken_connection_left_becomes_backlog_in_order():
     check(outbox)
 
 
-def slow(slots):
+def slow(room):
     """An outbox whose window is full: 1 to 8 in flight, 13 to 28 wait as live, 9 to 12 found no place there."""
-    outbox, _ = box(slots)
+    outbox, _ = box(room)
     outbox.begin()
     for number in range(8):
         outbox.add(0, [number])
@@ -143,7 +144,7 @@ def slow(slots):
 def test_live_readings_that_a_slow_link_leaves_behind_become_backlog():
     outbox, _ = slow(64)
     outbox.turn(0)
-    equal(seqs(outbox, outbox.take_batch()), [9, 10, 11, 12])
+    equal(seqs(outbox, outbox.take_batch()[0]), [9, 10, 11, 12])
     equal(seqs(outbox, [outbox.take_live()]), [13], "live readings stay in order:")
 
 
@@ -154,7 +155,7 @@ def test_after_a_break_the_oldest_come_first_wherever_they_were():
     equal(sum(drain(outbox), []), list(range(1, 29)))
     outbox, live = slow(64)
     outbox.turn(0)
-    outbox.end(live + [outbox.take_batch()])
+    outbox.end(live + [outbox.take_batch()[0]])
     outbox.begin()
     equal(sum(drain(outbox), []), list(range(1, 29)))
     check(outbox)
@@ -163,7 +164,7 @@ def test_after_a_break_the_oldest_come_first_wherever_they_were():
 def test_what_does_not_fit_after_a_break_is_dropped_from_the_oldest():
     outbox, live = slow(16)
     outbox.end(live)
-    equal((outbox.queued, outbox.dropped), (16, {"overflow": 12}))
+    equal((outbox.queued, outbox.dropped), (16, {"overflow": 12, "flash": 0, "policy": 0}))
     check(outbox)
     outbox.begin()
     equal(sum(drain(outbox), []), list(range(13, 29)))
@@ -196,7 +197,7 @@ def test_a_time_that_was_unknown_is_worked_out_later_but_not_for_live():
     outbox.end([live])
     outbox.begin()
     outbox.turn(0)
-    batch = outbox.take_batch()
+    batch, _ = outbox.take_batch()
     equal([outbox.reading(record, True)[3] for record in batch], [None, None], "still unknown:")
     board.unix_s = 1_800_000_000  # at power-on: the uptime of 5 s is ...005
     equal([outbox.reading(record, True)[3] for record in batch], [1_800_000_005, 1_800_000_005])
@@ -229,31 +230,31 @@ def test_sensors_of_different_widths_share_the_room():
     outbox.add(1, [2, None, 4])
     outbox.begin()
     outbox.turn(0)
-    found = [outbox.reading(record, True) for record in outbox.take_batch()]
+    found = [outbox.reading(record, True) for record in outbox.take_batch()[0]]
     equal([(name, quantities, values) for name, quantities, _, _, values in found],
           [("sensor0", ONE, [1.0]), ("sensor1", THREE, [2.0, None, 4.0])])
 
 
 def test_a_sensor_keeps_its_index_and_its_old_meaning():
     outbox, _ = box()
-    equal(outbox.declare("sensor0", ONE), 0)
+    equal(slots.declare(outbox, "sensor0", ONE), 0)
     outbox.add(0, [1])
-    equal(outbox.declare("sensor0", THREE), 1, "the same name with other quantities:")
-    outbox.resize(64)
+    equal(slots.declare(outbox, "sensor0", THREE), 1, "the same name with other quantities:")
+    slots.resize(outbox, Ring, 64)
     outbox.add(1, [1, 2, 3])
     outbox.begin()
     outbox.turn(0)
-    equal([outbox.reading(record, True)[1] for record in outbox.take_batch()], [ONE, THREE])
+    equal([outbox.reading(record, True)[1] for record in outbox.take_batch()[0]], [ONE, THREE])
 
 
 def test_there_is_an_end_to_new_sensors():
     outbox, _ = box()
     for number in range(1, 127):
-        equal(outbox.declare("sensor%d" % number, ONE), number)
+        equal(slots.declare(outbox, "sensor%d" % number, ONE), number)
     with raises(ValueError):
-        outbox.declare("one more", ONE)
-    equal(outbox.declare("sensor5", ONE), 5)
-    outbox.resize(16)
+        slots.declare(outbox, "one more", ONE)
+    equal(slots.declare(outbox, "sensor5", ONE), 5)
+    slots.resize(outbox, Ring, 16)
     outbox.begin()
     outbox.add(126, [7])
     equal(outbox.reading(outbox.take_live(), False)[0], "sensor126")
@@ -263,14 +264,14 @@ def test_a_new_size_keeps_what_waits_and_drops_from_the_oldest():
     outbox, _ = box(30)
     for number in range(20):
         outbox.add(0, [number])
-    outbox.resize(30)
-    outbox.resize(17)
+    slots.resize(outbox, Ring, 30)
+    slots.resize(outbox, Ring, 17)
     equal((outbox.queued, outbox.dropped["overflow"]), (17, 3))
-    outbox.resize(100)
+    slots.resize(outbox, Ring, 100)
     outbox.begin()
     for number in range(5):
         outbox.add(0, [number])
-    outbox.resize(20)
+    slots.resize(outbox, Ring, 20)
     equal((outbox.queued, outbox.dropped["overflow"], outbox.take_live()), (20, 5, None))
     equal(sum(drain(outbox), []), list(range(6, 26)))
     check(outbox)
@@ -282,19 +283,19 @@ def test_a_wider_sensor_while_readings_are_in_flight():
         outbox.add(0, [number])
     outbox.begin()
     outbox.turn(0)
-    batch = outbox.take_batch()
+    batch, _ = outbox.take_batch()
     outbox.add(0, [7])
     live = outbox.take_live()
     outbox.add(0, [8])
-    index = outbox.declare("wide", THREE)
-    outbox.resize(16)
+    index = slots.declare(outbox, "wide", THREE)
+    slots.resize(outbox, Ring, 16)
     outbox.add(index, [1, 2, 3])
     equal(outbox.reading(live, False)[4], [7.0], "what is in flight is read as it was:")
     outbox.end([batch, live])
     check(outbox)
     outbox.begin()
     outbox.turn(0)
-    again = outbox.take_batch()
+    again, _ = outbox.take_batch()
     equal(seqs(outbox, again), [1, 2, 3, 4, 5, 6])
     equal([outbox.reading(record, True)[4] for record in again], [[0.0], [1.0], [2.0], [7.0], [8.0], [1.0, 2.0, 3.0]])
 
@@ -355,14 +356,14 @@ class Model:
     def take_batch(self):
         self.now += 500
         self.box.turn(self.now)
-        batch = self.box.take_batch()
+        batch, _ = self.box.take_batch()
         if self.online:
             expected, self.old = self.old[:8], self.old[8:]
-            equal(seqs(self.box, batch), expected)
+            equal(seqs(self.box, batch or []), expected)
             if batch:
                 self.flying.append((expected, batch))
         else:
-            equal(batch, [])
+            equal(batch, None)
 
     def acknowledge(self):
         if self.flying:
@@ -385,11 +386,11 @@ class Model:
     def resize(self):
         if self.chance.below(3) == 0 and len(self.widths) < 6:
             self.widths.append(len(self.widths) + 2)
-            self.box.declare("more%d" % len(self.widths), THREE + THREE[:1] * (self.widths[-1] - 3))
+            slots.declare(self.box, "more%d" % len(self.widths), THREE + THREE[:1] * (self.widths[-1] - 3))
         width, self.slots = max(self.widths), 16 + self.chance.below(30)
         changed = (width, self.slots) != getattr(self, "size", None)
         self.size = width, self.slots
-        self.box.resize(self.slots)
+        slots.resize(self.box, Ring, self.slots)
         if changed:
             self.old += self.live
             self.live = []
@@ -403,7 +404,7 @@ class Model:
         flying = sum([len(numbers) for numbers, _ in self.flying])
         equal(self.box.queued, len(self.old) + len(self.live) + flying)
         equal(self.box.acknowledged, self.acknowledged)
-        equal(self.box.dropped, {"overflow": self.dropped})
+        equal(self.box.dropped, {"overflow": self.dropped, "flash": 0, "policy": 0})
         equal(self.box.seq, self.seq)
 
 

@@ -31,10 +31,15 @@ class Story:
     def late(self, *numbers, boot=7):
         return self.take("backlog", [{"sensor": "air", "ts": 1, "boot": boot, "seq": seq} for seq in numbers])
 
-    def says(self, produced, queued=0, dropped=0, boot=7, uptime_s=LONG_S, **options):
+    def says(self, produced, queued=0, dropped=0, boot=7, uptime_s=LONG_S, inherited=None, **options):
         return self.take("diagnostics", {
             "boot": boot, "uptime_s": uptime_s, "produced": produced, "queued": queued,
-            "acknowledged": produced - queued - dropped, "dropped": {"overflow": dropped}}, **options)
+            "acknowledged": produced - queued - dropped, "dropped": {"overflow": dropped},
+            **({"inherited": inherited} if inherited else {})}, **options)
+
+    def past(self, *entries, boot=8):
+        """What `info` says in `boot` of earlier ones: (boot, safe seq, most that the power took, dropped)."""
+        return self.take("info", {"boot": boot, "last_seq": entries[-1][1], "past": [list(entry) for entry in entries]})
 
     @property
     def told(self):
@@ -225,3 +230,60 @@ def test_ranges_are_a_set(seed):
     for first, last in ((1, 120), (30, 90), (50, 50), (60, 59), (100, 140)):
         lacking = [n for low, high in ranges.missing(first, last) for n in range(low, high + 1)]
         assert lacking == [n for n in range(first, last + 1) if n not in expected]
+
+
+def test_a_power_cut_took_what_was_in_ram_and_no_more_than_that(story):
+    story.live(*range(40, 51)).says(60, queued=10).live(1, boot=8).past((7, 55, 6, 0))
+    story.late(51, 52, 53, 54, 55)
+    assert story.ok
+    assert story.told["gaps"] == [[7, 56, 60]]
+    assert story.told["tail_unknown"] == 1, "five are known to be missing, one more may be"
+
+
+def test_what_was_safe_before_a_power_cut_has_to_come(story):
+    story.live(*range(40, 51)).says(60, queued=10).live(1, boot=8).past((7, 55, 6, 0)).late(51, 53, 54, 55)
+    assert not story.ok
+    story.says(1, boot=8, uptime_s=1, inherited={"queued": 1, "dropped": 0})
+    assert story.ok, "it still waits on flash"
+    story.says(1, boot=8, uptime_s=1, inherited={"queued": 0, "dropped": 1})
+    assert story.ok and story.told["counted_dropped"] == 1
+    story.says(1, boot=8, uptime_s=1, inherited={"queued": 0, "dropped": 0})
+    assert not story.ok
+
+
+def test_a_power_cut_does_not_excuse_more_than_ram_holds(story):
+    story.live(40, 41).says(60, queued=19).live(1, boot=8).past((7, 41, 18, 0))
+    assert not story.ok
+    assert story.past((7, 41, 19, 0)).ok
+    assert story.past((7, 41, 18, 1)).ok, "one was dropped, and counted on flash"
+
+
+def test_after_a_clean_end_nothing_is_unknown(story):
+    story.live(40, 41).live(1, boot=8).past((7, 43, 0, 0))
+    assert not story.ok
+    assert story.told["gaps"] == [[7, 42, 43]], "the node took more than we have heard of"
+    story.late(42, 43)
+    assert story.ok and story.told["tail_unknown"] == 0 and story.accounting.settled()
+
+
+def test_without_flash_nobody_can_say_how_much_a_power_cut_took(story):
+    story.live(40).says(99, queued=59).live(1, boot=8).past((7, 0, None, 0))
+    assert story.ok
+    assert story.told["tail_unknown"] is None
+
+
+def test_a_tail_that_is_gone_is_not_waited_for(story):
+    story.live(40).live(1, boot=8).past((7, 40, 96, 0))
+    assert story.told["tail_unknown"] == 96
+    assert story.accounting.settled()
+
+
+def test_boots_of_which_we_heard_nothing_demand_nothing(story):
+    story.live(1, boot=8).past((5, 700, 96, 0), (6, 0, None, 0))
+    assert story.ok and story.told["tail_unknown"] == 0
+
+
+@pytest.mark.parametrize("past", [5, [1], [[1, 2]], {"a": 1}, [[1, "2", 3, 4]], [["1", 2, 3, 4]], [[1, 2, 3, 4, 5]]])
+def test_an_info_that_is_none_of_ours_is_malformed(story, past):
+    story.live(40).take("info", {"past": past})
+    assert story.told["malformed"] == 1

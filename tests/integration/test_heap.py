@@ -32,7 +32,7 @@ def watch_heap(world, first_s, last_s):
     world.say(f"free heap of {HEAP} after collection: {early} bytes at {first_s} s, {late} bytes at {last_s} s "
                     f"({late - early:+d}), lowest {report['heap_low']}; {report['produced']} readings")
     assert early - late <= MOST_GROWTH_BYTES
-    assert report["produced"] >= 4 * (last_s - 2) and report["dropped"] == {"overflow": 0}
+    assert report["produced"] >= 4 * (last_s - 2) and not any(report["dropped"].values())
     assert report["reconnects"] == 0
     obey_a_change(auditor, node)
 

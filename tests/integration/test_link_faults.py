@@ -44,7 +44,7 @@ def test_reading_whose_puback_does_not_come_arrives_again_as_backlog(world, chan
     assert reading["seq"] in [buffered["seq"] for buffered in again]
     assert [buffered for buffered in again if buffered["seq"] == reading["seq"]] == [{"sensor": "air", **reading}]
     report = audit.wait_complete(world.auditor, node.id, BACK_LIMIT_S, time.monotonic())
-    assert report["dropped"] == {"overflow": 0} and report["reconnects"] == 1
+    assert not any(report["dropped"].values()) and report["reconnects"] == 1
 
 
 def test_puback_for_an_unknown_id_is_ignored(world):
@@ -122,7 +122,7 @@ def test_corrupted_frame_loses_nothing(world, what):
     world.auditor.wait_json(node.topic("diagnostics"), BACK_LIMIT_S, since,
                             lambda report: report["acknowledged"] > produced + 1)
     report = audit.wait_complete(world.auditor, node.id, BACK_LIMIT_S, time.monotonic())
-    assert report["dropped"] == {"overflow": 0}
+    assert not any(report["dropped"].values())
     world.auditor.wait_json(node.topic("diagnostics"), BACK_LIMIT_S, since, lambda report: report["queued"] == 0)
 
 
@@ -139,7 +139,7 @@ def test_broken_connection_is_noticed_at_once(world, fault):
     audit.wait_complete(world.auditor, node.id, BACK_LIMIT_S, attempt.t)
     # The first report after the fault may have been made before the new session.
     report = world.auditor.wait_json(node.topic("diagnostics"), BACK_LIMIT_S, attempt.t, lambda r: r["reconnects"])
-    assert report["dropped"] == {"overflow": 0} and report["reconnects"] == 1
+    assert not any(report["dropped"].values()) and report["reconnects"] == 1
 
 
 def test_link_out_of_range_for_a_while_delivers_all(world):

@@ -83,7 +83,7 @@ def test_broker_killed_twice_loses_nothing(world):
             healed = web_.kill_and_restart(down_s=1)
             web_.auditor.wait_message(node.topic("status"), BACK_LIMIT_S, healed, lambda m: m.payload == b"online")
         report = audit.wait_complete(web_.auditor, node.id, BACK_LIMIT_S, time.monotonic())
-        assert report["dropped"] == {"overflow": 0} and report["reconnects"] >= 2
+        assert not any(report["dropped"].values()) and report["reconnects"] >= 2
         world.say(f"{report['produced']} produced, 0 lost, {report['reconnects']} reconnects")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import traceback
 
 from firmware.node import Node
+from lending import load
 from tools.sim.board import Board, Reset
 from tools.sim.bus import Buses
 
@@ -48,7 +49,7 @@ class Mote:
         self.boots += 1
         board = self.board = Board(self.hardware, cause, self._bitten)
         board.feed()
-        node = self.node = Node(board)
+        node = self.node = Node(board, self._fetch)
         self._watch.began(self, node, board)
         self._ending = loop.create_future()
         task = loop.create_task(node.run())
@@ -61,6 +62,10 @@ class Mote:
         self.hardware.wlan.power_off()
         self._watch.ended(self, why)
         return {"restart": "soft", "error": "soft", "stopped": "soft"}.get(why, why)
+
+    def _fetch(self, name):
+        """As lending.load; what writes files by itself gets the simulated flash."""
+        return self.hardware.world.segments if name == "segments" else load(name)
 
     def _ended(self, board, task):
         """The node's own end, as main.py takes it."""

@@ -34,7 +34,7 @@ def counters(node):
 
 def sensor(node, index):
     """(name, quantities) of the sensor with this index."""
-    return node._outbox._sensors[index]
+    return node._outbox.sensors[index]
 
 
 def online(node):
@@ -48,4 +48,4 @@ def sizes(node):
     yield "posted messages", len(node._link._posted), _MAX_POSTED
     config = node._settings and node._settings.effective
     if config:
-        yield "readings", counters(node)["queued"], config["outbox"]["ram_readings"] + _MAX_LIVE
+        yield "readings", counters(node)["queued"] - node._outbox.stored, config["outbox"]["ram_readings"] + _MAX_LIVE

@@ -10,7 +10,7 @@ from tools import accounting, arguments, connection, errors, topics
 HELP = "count every gap and duplicate in what nodes send"
 EXAMPLE = "mote audit --seconds 60 --json"
 
-_FILTERS = ("status", "telemetry/+", "event/+", "backlog", "diagnostics")
+_FILTERS = ("status", "info", "telemetry/+", "event/+", "backlog", "diagnostics")
 _PROGRESS_S = 10
 
 
@@ -80,14 +80,18 @@ def missing_of(node):
     return sum(last - first + 1 for _, first, last in node["gaps"])
 
 
+def tail(most):
+    """What nobody can know yet: readings that wait in a node, or went with the memory of one that lost its power."""
+    return "no tail" if most == 0 else "tail unknown" if most is None else f"tail unknown, at most {most}"
+
+
 def text(report):
     """The report for people."""
     lines = []
     for name, node in report["nodes"].items():
         lines.append(
             f"{name:23}  {node['status'] or 'no status':9}  {node['received']} readings, {missing_of(node)} missing, "
-            f"{node['duplicates']} twice, {node['counted_dropped']} dropped by the node, "
-            f"{node['tail_unknown']} perhaps on the way")
+            f"{node['duplicates']} twice, {node['counted_dropped']} dropped by the node, {tail(node['tail_unknown'])}")
         lines += [f"    missing: boot {boot}, seq {first}" + (f" to {last}" if last > first else "")
                   for boot, first, last in node["gaps"]]
         if node["malformed"]:

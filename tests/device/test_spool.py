@@ -1,0 +1,462 @@
+"""Readings on flash: spilled, drained and deleted, through restarts, a full flash and, on littlefs, every cut of the
+power. What was on flash is sent once, but for the batch whose acknowledgement flash had not heard of."""
+
+import os
+
+import flash
+from firmware import boots, drain, slots, spool  # noqa: F401 - found here once, and not below the clock of a test
+from firmware.outbox import Outbox
+from lending import lend, load
+from minitest import equal
+from ring import Ring
+from segments import BLOCK_BYTES, Segments
+from stage import Board
+from store import Store
+from uptime import Uptime
+
+ONE = (("level", "m", "%", 1, None, 0, 100),)
+WIDE = tuple([("q%d" % number, "m", None, 2, None, 0, 9e9) for number in range(50)])  # 209 bytes: 16 fill a segment
+RULES = {"spill_after_s": 900, "flash_bytes": 262_144}
+SLOTS = 16
+UNBOUNDED = boots.UNBOUNDED
+
+
+class Life:
+    """A boot of a node on the flash that is mounted at `root`: offline until `online`."""
+
+    def __init__(self, root, boot, rules=RULES, sensors=(ONE,), keep="all", fetch=load, unix_s=1_800_000_000):
+        self.board = Board()
+        self.board.unix_s = unix_s
+        self.board.files = Store(root)
+        self.uptime = Uptime(self.board)
+        self.box = Outbox(self.board, self.uptime, Ring, fetch)
+        for number, quantities in enumerate(sensors):
+            slots.declare(self.box, "sensor%d" % number, quantities, keep)
+        self.box.rules = rules
+        slots.resize(self.box, Ring, SLOTS)
+        self.box.start(boot)
+        self.heard = []  # (boot, seq) of what the broker has acknowledged, in order
+        self.readings = []
+        self.last = []  # the batch that came last
+        self._now = 0
+
+    def add(self, count, index=0):
+        for _ in range(count):
+            self.board.now_ms += 60_000
+            width = len(self.box.sensors[index][1])
+            self.box.add(index, [self.box.seq + 1] * width)
+            self.check()
+
+    def turn(self, ms=500):
+        self._now += ms
+        self.board.now_ms += ms
+        return self.box.turn(self._now)
+
+    def batch(self):
+        """Let the next batch be sent and acknowledged; False when there was none."""
+        self.turn(60_500 if self.box.sent else 500)
+        token, readings = self.box.take_batch()
+        if not readings:
+            return False
+        self.check()
+        self.last = [(reading[5] if len(reading) > 5 else self.box.boot, reading[2]) for reading in readings]
+        self.heard += self.last
+        self.readings += readings
+        self.box.acknowledge(token)
+        self.check()
+        return True
+
+    def drain(self):
+        """Everything that waits goes out."""
+        self.box.begin()
+        while self.batch() or self.batch():
+            pass
+        self.turn()
+        self.box.end([])
+        return self.heard
+
+    def check(self):
+        box = self.box
+        equal(box.seq, box.acknowledged + box.queued + sum(box.dropped.values()), "produced:")
+        old = box.inherited
+        equal(old["found"], old["acknowledged"] + old["queued"] + old["dropped"], "inherited:")
+
+    def past(self):
+        return boots.past(self.board.files)
+
+
+def seqs(boot, first, last):
+    return [(boot, seq) for seq in range(first, last + 1)]
+
+
+def test_a_full_ring_goes_to_flash_and_leaves_oldest_first():
+    life = Life(flash.folder(), 7)
+    life.add(40)
+    equal((len(life.box.old), life.box.stored, life.box.queued), (8, 32, 40))
+    equal(life.drain(), seqs(7, 1, 40))
+    equal((life.box.acknowledged, life.box.stored, Segments(life.board.files.root).numbers), (40, 0, []))
+    for reading in life.readings:
+        equal(reading[0], "sensor0")
+        equal(reading[3:5], (1_800_000_000 + 60 * reading[2], [float(reading[2])]), "its own time and value:")
+        equal((reading[1][0][0], reading[1][0][3]), ("level", 1))
+
+
+def test_what_waits_in_ram_goes_to_flash_after_its_time():
+    life = Life(flash.folder(), 7)
+    life.add(3)
+    life.turn()
+    life.turn(899_000)
+    equal(life.box.stored, 0)
+    life.turn(2_000)
+    equal((life.box.stored, len(life.box.old)), (3, 0))
+
+
+def test_a_restart_goes_on_where_the_last_boot_ended():
+    root = flash.folder()
+    life = Life(root, 7)
+    life.add(20)
+    life.box.close()
+    equal(life.past(), [[7, 20, 0, 0, 1]], "a clean end leaves nothing unknown:")
+    life = Life(root, 8)
+    equal(life.box.inherited, {"found": 20, "acknowledged": 0, "queued": 20, "dropped": 0})
+    equal(boots.told(life.board.files), ',"last_seq":20,"past":[[7, 20, 0, 0]]')
+    life.add(2)
+    equal(life.drain(), seqs(7, 1, 20) + seqs(8, 1, 2))
+    equal(life.box.inherited, {"found": 20, "acknowledged": 20, "queued": 0, "dropped": 0})
+
+
+def test_a_power_cut_takes_what_was_in_ram_and_info_says_how_much_at_most():
+    root = flash.folder()
+    life = Life(root, 7)
+    life.add(20)  # 16 on flash
+    life = Life(root, 8)
+    equal(life.past()[:-1], [[7, 16, SLOTS + 16 + 64, 0, 1]])
+    equal(life.drain(), seqs(7, 1, 16))
+    life = Life(root, 9)
+    equal(life.past()[:-1], [[7, 16, 96, 0, 1], [8, 0, 96, 0, 1]], "nothing of boot 8 was ever on flash:")
+    life = Life(root, 10, dict(RULES, flash_bytes=0))
+    life = Life(root, 11)
+    equal(life.past()[-2], [10, 0, UNBOUNDED, 0, 1], "without flash nobody can say:")
+    equal(boots.told(life.board.files),
+          ',"last_seq":0,"past":[[7, 16, 96, 0], [8, 0, 96, 0], [9, 0, 96, 0], [10, 0, null, 0]]')
+
+
+def test_what_was_drained_is_known_to_have_been_on_flash():
+    root = flash.folder()
+    life = Life(root, 7)
+    life.add(20)
+    life.drain()
+    life = Life(root, 8)
+    equal(life.past()[0][:2], [7, 16])
+
+
+def test_while_older_ones_are_in_flight_nothing_newer_is_claimed():
+    root = flash.folder()
+    life = Life(root, 7)
+    life.box.begin()
+    life.add(8)
+    live = [life.box.take_live() for _ in range(8)]  # 1 to 8 in flight
+    life.add(SLOTS + 16 + 1)  # 9 to 24 to flash, the others in RAM
+    equal(life.box.stored, SLOTS)
+    life = Life(root, 8)
+    equal((len(live), life.past()[0][:3]), (8, [7, 0, 96]), "1 to 8 are lost:")
+    equal(life.drain(), seqs(7, 9, 24))
+
+
+def test_many_boots_keep_their_own_numbers_and_tables():
+    root = flash.folder()
+    for boot in range(1, 6):
+        life = Life(root, boot, sensors=(ONE, WIDE) if boot % 2 else (WIDE, ONE))
+        life.add(2, 0)
+        life.add(2, 1)
+        life.box.close()
+    life = Life(root, 9)
+    equal(life.drain(), [(boot, seq) for boot in range(1, 6) for seq in range(1, 5)])
+    for reading in life.readings:
+        odd = reading[5] % 2
+        first = reading[2] <= 2
+        equal(reading[0], "sensor0" if first else "sensor1")
+        equal(len(reading[4]), 1 if first == bool(odd) else 50)
+    equal(len(life.past()), 6)
+
+
+def test_what_is_known_of_past_boots_is_bounded():
+    root = flash.folder()
+    for boot in range(1, 20):
+        life = Life(root, boot)
+    equal([entry[0] for entry in life.past()], list(range(13, 20)))
+
+
+def test_live_readings_do_not_wait_for_the_backlog():
+    life = Life(flash.folder(), 7)
+    life.add(40)
+    life.box.begin()
+    assert life.batch()
+    life.add(1)
+    equal(life.box.reading(life.box.take_live(), False)[2], 41)
+    life.box.end([])
+
+
+def test_one_batch_from_flash_is_in_flight_and_a_broken_connection_sends_it_again():
+    life = Life(flash.folder(), 7)
+    life.add(40)
+    life.box.begin()
+    life.turn()
+    token, readings = life.box.take_batch()
+    equal([reading[2] for reading in readings], list(range(1, 9)))
+    life.turn()
+    equal(life.box.take_batch(), (None, []), "until it is acknowledged:")
+    life.check()
+    life.box.end([token])
+    life.check()
+    equal(life.drain(), seqs(7, 1, 40))
+
+
+def test_the_oldest_segment_goes_when_flash_is_full_and_is_counted():
+    root = flash.folder()
+    life = Life(root, 7, dict(RULES, flash_bytes=2 * BLOCK_BYTES), (WIDE,))
+    life.add(SLOTS * 4)
+    equal(life.box.dropped, {"overflow": 0, "flash": SLOTS, "policy": 0})
+    equal(len(Segments(root).numbers), 2)
+    life = Life(root, 8, dict(RULES, flash_bytes=2 * BLOCK_BYTES), (WIDE,))
+    equal((life.past()[0], life.box.inherited["found"]), ([7, 48, 96, SLOTS, 1], 32))
+    life.add(SLOTS + 1)
+    equal(life.box.inherited, {"found": 32, "acknowledged": 0, "queued": 16, "dropped": 16})
+    equal((life.past()[0][3], life.box.dropped["flash"]), (32, 0), "of the boot that they are from:")
+    equal(life.drain(), seqs(7, 33, 48) + seqs(8, 1, 17))
+
+
+def test_a_segment_on_its_way_is_not_dropped():
+    life = Life(flash.folder(), 7, dict(RULES, flash_bytes=2 * BLOCK_BYTES), (WIDE,))
+    life.add(SLOTS * 3)  # two segments
+    life.box.begin()
+    life.turn()
+    token, readings = life.box.take_batch()
+    life.add(SLOTS + 1)  # 16 are live, as the link takes none, and one has to age
+    equal(life.box.dropped["flash"], SLOTS)
+    life.box.acknowledge(token)
+    life.check()
+    equal([reading[2] for reading in readings], list(range(1, 9)))
+    life.box.end([])  # 17 more: the next oldest makes room
+    equal(life.drain(), seqs(7, 9, 16) + seqs(7, 49, 65))
+
+
+def test_flash_that_takes_nothing_leaves_the_ring_to_drop():
+    root = flash.folder()
+    life = Life(root, 7)
+    os.mkdir(root + "/q1")
+    life.add(40)
+    equal((life.box.dropped["overflow"] > 0, life.box.stored), (True, 0))
+    assert any(["outbox: spill" in line for line in life.board.said]), life.board.said
+    assert len([line for line in life.board.said if "spill" in line]) < 30, "it is not tried at each reading"
+
+
+def test_a_damaged_frame_costs_what_is_behind_it_and_is_counted():
+    root = flash.folder()
+    life = Life(root, 7)
+    life.add(33)  # two frames of 16
+    path = "%s/q%d" % (root, Segments(root).numbers[0])
+    with open(path, "rb") as file:
+        data = bytearray(file.read())
+    data[-10] ^= 1
+    with open(path, "wb") as file:
+        file.write(data)
+    equal(life.drain(), seqs(7, 1, 16) + seqs(7, 33, 33))
+    equal(life.box.dropped["flash"], 16)
+    life.check()
+
+
+def test_nothing_is_added_behind_a_damaged_frame():
+    root = flash.folder()
+    life = Life(root, 7)
+    life.add(17)
+    with open("%s/q%d" % (root, Segments(root).numbers[0]), "ab") as file:
+        file.write(b"half a frame")
+    life.add(16)
+    equal(len(Segments(root).numbers), 2)
+    equal(life.drain(), seqs(7, 1, 33))
+
+
+def test_a_time_that_was_unknown_is_worked_out_also_in_a_later_boot():
+    root = flash.folder()
+    life = Life(root, 7, unix_s=None)
+    life.add(17)  # 1 to 16 on flash
+    life.board.unix_s = 1_800_000_000
+    life.add(16)
+    life = Life(root, 8)
+    life.drain()
+    equal([reading[3] for reading in life.readings], [1_800_000_000 + 60 * seq for seq in range(1, 33)])
+    root = flash.folder()
+    life = Life(root, 7, unix_s=None)
+    life.add(16)
+    life.box.close()
+    life = Life(root, 8)
+    life.drain()
+    equal({reading[3] for reading in life.readings}, {None}, "nobody ever knew:")
+
+
+def test_policies_none_and_latest():
+    root = flash.folder()
+    life = Life(root, 7, keep="none")
+    life.add(5)
+    equal((life.box.queued, life.box.dropped["policy"]), (0, 5))
+    life = Life(root, 8, sensors=(ONE, WIDE), keep="latest")
+    for _ in range(SLOTS * 3):
+        life.add(1, 0)
+        life.add(2, 1)
+    equal((life.box.queued, life.box.dropped["policy"]), (2, SLOTS * 9 - 2), "in RAM:")
+    life.turn()
+    life.turn(901_000)
+    life.add(2, 1)
+    life.turn()
+    life.turn(901_000)
+    equal(life.box.stored, 3)
+    equal(life.past()[-1][2], UNBOUNDED)
+    last = life.box.seq
+    equal(life.drain(), [(8, last - 4), (8, last)], "on flash the newest of each sensor counts:")
+    life.check()
+    equal(life.box.dropped["policy"], last - 2)
+
+
+def test_lent_code_does_the_same_and_is_forgotten():
+    import sys
+
+    life = Life(flash.folder(), 7, fetch=lend)
+    life.add(40)
+    assert life.box._drain is None and "firmware.spool" not in sys.modules and "segments" not in sys.modules
+    equal(life.drain(), seqs(7, 1, 40))
+    life.turn()
+    assert life.box._drain is None
+    assert "firmware.drain" not in sys.modules
+    load("firmware.spool")  # where other tests expect it
+    load("firmware.boots")
+    load("firmware.drain")
+    load("segments")
+
+
+def test_a_wake_goes_on_with_the_same_boot():
+    root = flash.folder()
+    life = Life(root, 7)
+    life.add(16)
+    life.box.close()
+    seq = life.box.seq
+    life = Life(root, 7)
+    life.box.seq = seq
+    equal((life.box.stored, life.box.inherited["found"], len(life.past())), (16, 0, 1))
+    life.add(1)
+    equal(life.drain(), seqs(7, 1, 17))
+
+
+# Power cuts: a boot that leaves something, one whose power is cut, and one that sends what is there.
+
+
+def first_boot(rules, sensors):
+    image = flash.formatted(24)
+    device = flash.Flash(image)
+    with flash.mounted(device):
+        life = Life(flash.ROOT, 1, rules, sensors)
+        life.add(40)
+        if sensors == (ONE,):
+            life.box.begin()
+            life.batch()
+            life.batch()
+            life.turn()
+            life.box.end([])
+    return image, set(seqs(1, 1, 40)) - set(life.heard), life.box.stored
+
+
+def second_boot(life, alive):
+    """What a node does with its flash; stops when `alive()` does not hold any longer."""
+    life.add(20)
+    for _ in range(3 if alive() else 0):
+        life.box.begin()
+        for _ in range(3):
+            if alive():
+                life.batch()
+        if alive():
+            life.turn()
+            life.box.end([])
+            life.add(7)
+    if alive():
+        life.drain()
+        life.add(18)
+    if alive():
+        life.box.close()
+
+
+def cut_life(image, rules, sensors, cut_at, torn):
+    """(device, what the broker had heard, what the last batch was, how many readings were taken) of a second boot."""
+    device = flash.Flash(bytearray(image), cut_at, torn)
+    life = None
+    try:
+        with flash.mounted(device):
+            life = Life(flash.ROOT, 2, rules, sensors)
+            second_boot(life, lambda: not device.dead)
+    except OSError:
+        pass  # the power was cut
+    return device, life
+
+
+def after_the_cut(image, rules, sensors):
+    """(what comes out in a third boot, what is known of the first two)."""
+    with flash.mounted(flash.Flash(image)):
+        life = Life(flash.ROOT, 3, rules, sensors)
+        known = {entry[0]: entry for entry in life.past()[:-1]}
+        return life.drain(), known, life.readings
+
+
+def judge(life, before, heard_after, known, where):
+    """Every promise about a power cut, for one of them."""
+    heard = set(life.heard) if life else set()
+    twice = heard & set(heard_after)
+    equal(len(heard_after), len(set(heard_after)), where + " sent twice in one life")
+    assert twice <= set(life.last if life else ()), "%s sent again %s" % (where, sorted(twice))
+    arrived = heard | set(heard_after)
+    produced = life.box.seq if life else 0
+    lost = (before | set(seqs(2, 1, produced))) - arrived
+    for boot in (1, 2):
+        _, last_seq, most, dropped, _ = known.get(boot, (boot, 0, 96, 0, 0))
+        safe = [seq for number, seq in lost if number == boot and seq <= last_seq]
+        assert len(safe) <= dropped, "%s lost of boot %d: %s, counted %d" % (where, boot, safe, dropped)
+        tail = [seq for number, seq in lost if number == boot and seq > last_seq]
+        assert len(tail) <= most, "%s lost from the RAM of boot %d: %s" % (where, boot, tail)
+    return lost
+
+
+def every_cut(rules, sensors, step=1):
+    image, before, _ = first_boot(rules, sensors)
+    with flash.mounted(flash.Flash(bytearray(image))):
+        life = Life(flash.ROOT, 9, rules, sensors)
+        on_flash = set(life.drain())
+    cuts = 0
+    for torn in (0, 1, 3, 5, 8, 10):
+        cut_at = 0
+        while True:
+            device, life = cut_life(image, rules, sensors, cut_at, torn)
+            where = "cut at %d, %d tenths of it done:" % (cut_at, torn)
+            heard_after, known, readings = after_the_cut(device.image, rules, sensors)
+            lost = judge(life, before, heard_after, known, where)
+            if rules is RULES:
+                equal(lost & on_flash, set(), where + " what was on flash")
+            for reading in readings:
+                equal(reading[4], [float(reading[2])] * len(reading[4]), where)
+            cuts += 1
+            if not device.dead:
+                break
+            cut_at += step
+
+    assert cuts > 150, cuts
+    return cuts
+
+
+def test_power_cut_at_every_operation_of_spill_drain_and_delete():
+    every_cut(RULES, (ONE,))
+
+
+def test_power_cut_at_every_operation_while_the_oldest_are_dropped():
+    every_cut(dict(RULES, flash_bytes=2 * BLOCK_BYTES), (WIDE,))
+
+
+if flash.vfs is None:  # CPython has no littlefs whose power could be cut
+    del test_power_cut_at_every_operation_of_spill_drain_and_delete
+    del test_power_cut_at_every_operation_while_the_oldest_are_dropped
