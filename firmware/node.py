@@ -43,13 +43,9 @@ class Node:
 
     async def run(self):
         """Live until "stopped" or told to "restart". Raises ConfigError when the provisioned configuration is wrong."""
-        self._settings = self._fetch("firmware.desired").Settings()
-        self._desired("load")
-        if self._settings.trial == "first":
-            self._beside("firmware.trial", "begin")
+        self._settings = self._fetch("firmware.changes").begin(self._fetch, self._board)
+        if self._settings.trial:
             self._try_out()
-        elif self._settings.trial:
-            self._settle("roll_back", "restarted before the node was online")
         self._boot = self._fetch("firmware.boots").next_boot(self._board)
         self._build()
         await together(self._outbox.run(self._boot, self._link.run()), self._live())
@@ -66,11 +62,9 @@ class Node:
             wait = min(self._sampler.turn(now), self._control.turn(now), self._outbox.turn(now), self._tend(now))
             await self._board.sleep_ms(max(0, wait))
 
-    def _desired(self, verb, *arguments):
-        """Call a function of firmware.desired, and forget the code again."""
-        gc.collect()  # the code wants room in one piece
-        table = self._fetch("firmware.config")
-        return getattr(self._fetch("firmware.desired"), verb)(self._board, table, self._settings, *arguments)
+    def _change(self, verb, *arguments):
+        """Call a function of firmware.changes, and forget the code again."""
+        return getattr(self._fetch("firmware.changes"), verb)(self._fetch, self._board, self._settings, *arguments)
 
     def _build(self):
         """Build what follows from the configuration: drivers, room in the outbox, the dialect."""
@@ -131,18 +125,15 @@ class Node:
         if kind == "announce":
             return self._report(None)
         try:
-            if kind == "config":
-                effect = self._desired("obey", payload)
-            else:
-                effect = self._beside("firmware.one_key", "obey_key", name, payload)
-        except MemoryError:  # nothing was applied: all that needs memory comes before it is stored
+            effect = self._change("follow", kind, name, payload)
+        except MemoryError:
             effect = payload = None
-            if not self._try("refuse", "not enough memory") and self._settings.report:
-                head = '{"revision":%d,"state":"rejected","reason":"not enough memory","errors":[],"patch":'
-                self._settings.report[0] = head % self._settings.revision  # before what is obeyed, as it was
+            self._refuse("not enough memory")
         if effect:
             self._build()
-            if not self._try("tell"):  # at the start, where there is room, it will be told
+            try:
+                self._change("tell")
+            except MemoryError:  # at the start, where there is room, it will be told
                 return self._restart(None)
             if self._settings.trial:
                 self._try_out()
@@ -153,40 +144,32 @@ class Node:
         elif self._settings.report and self._link.state == "online":  # else the next birth tells, and nothing older
             self._link.post(self._dialect.report(self._settings.report))
 
+    def _refuse(self, reason):
+        try:
+            self._change("refuse", reason)
+        except MemoryError:  # not even for the report: the last one stands, with another beginning
+            self._board.log("config: not enough memory to refuse")
+            if self._settings.report:
+                head = '{"revision":%d,"state":"rejected","reason":"%s","errors":[],"patch":'
+                self._settings.report[0] = head % (self._settings.revision, reason)
+
     def _try_out(self):
         over_ms = self._uptime.ms() + 1000 * self._settings.effective["config"]["trial_s"]
         self._trial = over_ms, b"%d" % int(self._board.random() * 2**30), self._link.sessions
         self._heard, self._link.fault = False, None
 
-    def _beside(self, module, verb, *arguments):
-        """Call a function of a module that builds on firmware.desired, and forget the code again."""
-        gc.collect()
-        table, desired = self._fetch("firmware.config"), self._fetch("firmware.desired")
-        return getattr(self._fetch(module), verb)(desired, self._board, table, self._settings, *arguments)
-
-    def _settle(self, verb, *arguments):
+    def _judge(self):
+        """The trial is over: keep what the node has heard itself through, or go back."""
+        heard, self._trial, self._heard = self._heard, None, False
         try:
-            self._beside("firmware.trial", verb, *arguments)
+            self._change("settle", heard, self._link.fault)
         except MemoryError:  # at the start there is room: it then goes back, or has been kept
-            self._restart(None)
-        self._trial, self._heard = None, False
-
-    def _judge(self, now):
-        """Keep what is on trial once the node has heard itself through it; go back when it has not in time."""
-        if self._heard:
-            self._settle("confirm")
+            return self._restart(None)
+        if heard:
             self._link.post(self._dialect.report(self._settings.report))
-        elif now >= self._trial[0]:
-            self._settle("roll_back", self._link.fault or "the node did not hear itself")
+        else:
             self._build()
             self._link.reconnect()
-
-    def _try(self, *what):
-        try:
-            self._desired(*what)
-            return True
-        except MemoryError:  # not even for the report: the last one stands
-            self._board.log("config: not enough memory to " + what[0])
 
     def _reply(self, fields):
         self._link.post(self._dialect.reply(fields))
@@ -196,15 +179,14 @@ class Node:
         self._link.leave()
 
     def _forget(self, word):
-        self._beside("firmware.trial", "forget")
+        self._change("forget")
         self._restart(None)
 
     def _opened(self, verb, payload):
         """The payload of a command without its signature. Raises ValueError when config.key demands another one."""
         if self._settings.effective["config"]["key"] is None:
             return payload
-        return self._fetch("firmware.signature").opened(
-            self._fetch("signed"), self._board, self._settings, verb, payload, verb == "factory-reset")
+        return self._change("opened", verb, payload)
 
     def _sample(self, word):
         self._sampler.sample()
@@ -223,8 +205,8 @@ class Node:
         link_ms = self._link.promise_ms
         if link_ms is None or now <= link_ms:
             self._board.feed()
-        if self._trial:
-            self._judge(now)
+        if self._trial and (self._heard or now >= self._trial[0]):
+            self._judge()
         if now >= self._proof_ms:
             self._prove(now)
         if now >= self._diagnostics_ms and self._link.state == "online":  # offline they would only grow old
@@ -233,13 +215,9 @@ class Node:
         return min(_TEND_MS, max(self._diagnostics_ms - now, 0) or _TEND_MS)
 
     def _prove(self, now):
-        """This start was a good one, broker or not; and what is online by now is what rescue may rely on."""
-        patch = None
-        self._proof_ms = now + _PROOF_MS
-        if self._link.state == "online" and not self._trial:
-            self._proof_ms = 2**60
-            patch = self._fetch("firmware.desired").stored(self._board)["patch"]
-        self._fetch("firmware.starts").prove(self._board, patch)
+        online = self._link.state == "online" and not self._trial
+        self._proof_ms = 2**60 if online else now + _PROOF_MS
+        self._change("prove", online)
 
     def _diagnostics(self):
         gc.collect()
