@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 from tools import micropython  # noqa: E402 - needs the root on sys.path, also where nothing is installed
 
 DEVICE = ROOT / "tests" / "device"
-_FILE_TIMEOUT_S = 240  # a whole file of device tests; the slowest takes seconds
+_FILE_TIMEOUT_S = 1_800 if os.environ.get("MOTE_SOAK") else 240  # a whole file; the slowest takes seconds
 _RESULT = re.compile(r"^(PASS|FAIL) \w+\.(\w+)$")
 
 
