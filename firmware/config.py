@@ -44,6 +44,8 @@ sensors.*.low_mv number -10000 100000 null ?r
 sensors.*.high_mv number -10000 100000 null ?r
 sensors.*.divider number 0.001 1000 null ?r
 sensors.*.rom text 16 16 null ?r
+sensors.*.deadband number 0 1000000 null ?
+sensors.*.heartbeat_s int 1 86400 null ?r
 sensors.*.keep all/latest/none 3 6 null ?
 outbox.ram_readings int 16 512 64 r
 outbox.spill_after_s int 1 86400 900 -

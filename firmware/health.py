@@ -17,6 +17,7 @@ def fields(board, link, outbox, sampler, control, settings, low):
         "dropped": outbox.dropped,
         "inherited": outbox.inherited,
         "rejected": sampler.rejected,
+        "unchanged": sampler.unchanged,
         "refused": settings.refused,
         "lost": {"commands": control.dropped, "messages": link.dropped},
     }

@@ -76,8 +76,8 @@ class Node:
             options = config["sensors"][name]
             try:
                 before, driver = kept.get(name, (None, None))
-                if before != options:  # one that stays as it is keeps its counts and its calibration
-                    driver = load("firmware.drivers." + options["driver"]).Driver(self._board, options)
+                if before != options:  # else it keeps its counts and its calibration
+                    driver = slots.driver(load, self._board, options, self._fetch, self._uptime.ms)
                 self._drivers[name] = options, driver
                 index = slots.declare(self._outbox, name, driver.quantities, options.get("keep") or "all")
             except (ImportError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -85,7 +85,7 @@ class Node:
                 continue
             interval_s = options.get("interval_s") or config["telemetry"]["interval_s"]
             drivers.append((driver, index, interval_s))
-            sensors.append((name, driver.quantities, interval_s))
+            sensors.append((name, driver.quantities, slots.silence_s(options, interval_s)))
         self._diagnostics_ms = 0  # their period may be another
         self._proof_ms = self._uptime.ms() + _PROOF_MS
         self._outbox.rules = config["outbox"]

@@ -25,7 +25,8 @@ class Probe:
 
 
 class Sampler:
-    """`take(index, values)` is called with each reading; `rejected` counts by cause what never became one.
+    """`take(index, values)` is called with each reading; `rejected` counts by cause what never became one, `unchanged`
+    what drivers had nothing new to say of (see firmware/quiet.py).
 
     `clock()` is the uptime in milliseconds; `wake()` is called from an interrupt when a driver wants a turn at once.
     """
@@ -36,6 +37,7 @@ class Sampler:
         self._wake = wake
         self._probes = []
         self.rejected = {"missing": 0, "bad": 0, "range": 0}
+        self.unchanged = 0
 
     def build(self, drivers, now):
         """Replace the probes: `drivers` is a list of (driver, index, interval in seconds)."""
@@ -50,8 +52,9 @@ class Sampler:
             self._probes.append(probe)
 
     def sample(self):
-        """Make every sensor due now."""
+        """Make every sensor due now, with something new or not."""
         for probe in self._probes:
+            getattr(probe.driver, "speak", int)()
             if not probe.started:
                 probe.due_ms = probe.rest_ms
 
@@ -83,6 +86,9 @@ class Sampler:
             self.rejected["missing" if isinstance(error, OSError) else "bad"] += 1
             probe.started = False
             probe.due_ms = now + probe.interval_ms
+            return
+        if values is None:
+            self.unchanged += 1
             return
         values = self._believable(probe.driver.quantities, values)
         if values:

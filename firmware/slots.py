@@ -1,8 +1,25 @@
-"""What the outbox is told at the start and at a change of the configuration: its sensors and its room. Only lent."""
+"""What follows from the configuration for sensors and outbox, at the start and at a change. Only lent."""
 
 _LIVE_SLOTS = 16  # fresh readings that wait for a place in the window; a slower link makes backlog of them
 _HEAD_BYTES = 9
 _SENSORS = 127  # their index has seven bits
+_HEARTBEAT_S = 600  # as firmware/quiet.py has it
+
+
+def driver(load, board, options, fetch, clock):
+    """The driver that the options name, behind a firmware.quiet.Quiet when they have a deadband. Raises what comes of
+    a driver that is not there, or does not take its options."""
+    driver = load("firmware.drivers." + options["driver"]).Driver(board, options)
+    if options.get("deadband") is None:
+        return driver
+    return fetch("firmware.quiet").Quiet(driver, options["deadband"], options.get("heartbeat_s"), clock)
+
+
+def silence_s(options, interval_s):
+    """The longest time between two readings of a sensor that works."""
+    if options.get("deadband") is None:
+        return interval_s
+    return max(interval_s, options.get("heartbeat_s") or _HEARTBEAT_S)
 
 
 def declare(box, name, quantities, keep="all"):

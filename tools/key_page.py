@@ -45,6 +45,9 @@ WHAT = {
     "sensors.*.high_mv": "millivolts that mean 100 %",
     "sensors.*.divider": "what the voltage was divided by before the pin",
     "sensors.*.rom": "serial number of a 1-Wire chip, 16 hex digits, when there are several",
+    "sensors.*.deadband": "report only what differs from the last report by at least so much, in the unit of the "
+                          "quantity, any of them; 0: whatever differs; unset: every reading",
+    "sensors.*.heartbeat_s": "with a deadband, a reading after this time even so; unset: 600",
     "sensors.*.keep": "which of its readings wait through an outage: `all`, only the `latest`, or `none`; unset: all",
     "outbox.ram_readings": "readings that wait in memory through an outage before they go to flash",
     "outbox.spill_after_s": "the longest that a reading waits in memory before it goes to flash",

@@ -375,7 +375,7 @@ def test_only_keys_that_say_so_need_a_new_connection():
             live.append(".".join(path))
     equal(sorted(live), sorted([
         "schema", "telemetry.interval_s", "telemetry.qos", "telemetry.diagnostics_s", "sensors.air.interval_s",
-        "sensors.air.keep", "outbox.spill_after_s", "outbox.flash_bytes",
+        "sensors.air.deadband", "sensors.air.keep", "outbox.spill_after_s", "outbox.flash_bytes",
         "config.key", "config.trial_s", "time.servers", "board.led_pin"]))
 
 
