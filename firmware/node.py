@@ -28,7 +28,7 @@ class Node:
         self._uptime = Uptime(board)
         self._outbox = Outbox(board, self._uptime, Ring, fetch)
         self._sampler = Sampler(self._uptime.ms, self._outbox.add, self._wake.set)
-        self._control = Control(board, {
+        self._control = Control(board, fetch, {
             "restart": self._restart, "sample": self._sample, "report": self._report, "identify": self._identify,
             "factory-reset": self._forget}, self._follow, self._reply, self._opened)
         self._link = Link(board, self._uptime, self._outbox, self._receive, self._birth)

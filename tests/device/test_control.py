@@ -3,6 +3,7 @@
 import json
 
 from firmware.control import Control
+from lending import load
 from minitest import equal
 from stage import Board
 
@@ -20,7 +21,7 @@ class Desk:
         self.now = 0
         verbs = {"do": self._do, "quiet": self.words.append, "break": self._break, "refuse": self._refuse,
                  "factory-reset": self.words.append}
-        self.control = Control(self.board, verbs, self._follow, self.replies.append, self._opened)
+        self.control = Control(self.board, load, verbs, self._follow, self.replies.append, self._opened)
 
     def _do(self, word):
         self.words.append(word)
