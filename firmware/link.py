@@ -175,14 +175,14 @@ class Link:
     async def _send_live(self, client, dialect, qos):
         """Send what is fresh, as fast as the window allows, few writes for many packets."""
         while True:
-            await client.room(qos)
+            await client.room()
             record = self._outbox.take_live()
             if record is None:
                 break
-            topic, payload = dialect.live(self._outbox.reading(record, False))
-            if not qos:
+            message = dialect.live(self._outbox.reading(record, False), qos)
+            if not message[3]:
                 self._written.append(record)  # first: to put it may fail
-            client.put(topic, payload, False, qos, record)
+            client.put(*message, record)
         await client.drain()
         for record in self._written:  # QoS 0 knows no more than that it was written
             self._outbox.acknowledge(record)

@@ -10,7 +10,7 @@ def driver(load, board, options, fetch, clock):
     """The driver that the options name, behind a firmware.quiet.Quiet when they have a deadband. Raises what comes of
     a driver that is not there, or does not take its options."""
     driver = load("firmware.drivers." + options["driver"]).Driver(board, options)
-    if options.get("deadband") is None:
+    if options.get("deadband") is None or driver.quantities[0][1] == "e":  # each event is news
         return driver
     return fetch("firmware.quiet").Quiet(driver, options["deadband"], options.get("heartbeat_s"), clock)
 

@@ -71,7 +71,8 @@ class Dialect:
         discovery = self._config["homeassistant"]["discovery"]
         if discovery:
             topic = "%s/device/%s/config" % (self._config["homeassistant"]["prefix"], self.node_id)
-            more = fetch(_HERE + "entities").look(board.files, self._sensors)
+            controls = self._config["homeassistant"]["controls"]
+            more = fetch(_HERE + "entities").look(board.files, self._sensors, controls)
             yield topic, Pieces(fetch, "discovery", facts, more), True, 1
             more = None
         yield self.status("online")
@@ -96,9 +97,12 @@ class Dialect:
         """The answer to a command."""
         return self._top + "reply", json.dumps(fields), False, 1
 
-    def live(self, reading):
-        """Topic and payload of a fresh reading (name, quantities, seq, Unix time or None, values)."""
-        return self._top + "telemetry/" + reading[0], "{" + self._fields(reading)
+    def live(self, reading, qos):
+        """A fresh reading (name, quantities, seq, Unix time or None, values). Of a sleeping node the last is kept."""
+        event = reading[1][0][1] == "e"
+        retain = not event and self._config["power"]["mode"] == "deepsleep"
+        topic = self._top + ("event/" if event else "telemetry/") + reading[0]
+        return topic, "{" + self._fields(reading), retain, 1 if event else qos
 
     def backlog(self, readings):
         """Topic and pieces of a batch of buffered readings, oldest first; those from flash end with their boot."""
@@ -113,5 +117,8 @@ class Dialect:
         boot = reading[5] if len(reading) > 5 else self._about["boot"]
         text = '"ts":%s,"boot":%d,"seq":%d' % ("null" if time_s is None else time_s, boot, seq)
         for quantity, value in zip(quantities, values):
-            text += ',"%s":%s' % (quantity[0], "null" if value is None else "%.*f" % (quantity[3], value))
+            if quantity[1] == "e":
+                text += ',"event_type":"%s"' % quantity[0]
+            else:
+                text += ',"%s":%s' % (quantity[0], "null" if value is None else "%.*f" % (quantity[3], value))
         return text + "}"

@@ -4,7 +4,7 @@ _FILE = "announced"
 _MAX_GONE = 32  # entities that are still cleared: 30 bytes each in the document
 
 
-def look(files, sensors):
+def look(files, sensors, controls):
     """(quantities that need a name of their own, as bits; end of the document); remembers what is announced now.
 
     Leaving a component out removes nothing in Home Assistant, and it may be away when a document clears one, so that
@@ -13,16 +13,18 @@ def look(files, sensors):
     before = " " + str(files.load(_FILE) or b"", "utf-8") + " "
     now, new, bit, named, classes = "", False, 1, 0, {}
     for sensor in sensors:
+        words = [" number." + sensor[0] + "-interval"] if controls else []
         for quantity in sensor[1]:
-            word = " binary_sensor." if quantity[1] == "b" else " sensor."
-            word += sensor[0] + "_" + quantity[0]
-            new = new or word + " " not in before
-            before = before.replace(word + " ", " ")
-            now += word
+            platform = {"b": " binary_sensor.", "e": " event."}.get(quantity[1], " sensor.")
+            words.append(platform + sensor[0] + "_" + quantity[0])
             first = classes.setdefault(quantity[4], bit)
             if quantity[4] is None or first != bit:
                 named |= first | bit
             bit += bit
+        for word in words:
+            new = new or word + " " not in before
+            before = before.replace(word + " ", " ")
+            now += word
     gone = before.split()[-_MAX_GONE:]
     if new:
         try:

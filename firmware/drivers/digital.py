@@ -1,19 +1,20 @@
-"""A digital input: a contact at a door, a motion detector, or a pulse counter (water, gas, power, rain)."""
+"""A digital input: a contact at a door, a motion detector, a pulse counter (water, gas, power, rain), or a button."""
 
 _QUIET_MS = 10  # what a reed contact bounces, and more; leaves 50 pulses a second
 
 
 class Driver:
-    """Options: pin, kind ("contact" | "motion" | "pulse"), pull (null | "up" | "down"), invert.
+    """Options: pin, kind ("contact" | "motion" | "pulse" | "press"), pull (null | "up" | "down"), invert.
 
-    A contact is open (1) and motion is seen (1) while the pin is high; a pulse counts when the pin rises.
+    A contact is open (1) and motion is seen (1) while the pin is high; a pulse counts when the pin rises. A press
+    is the same, but each is told by itself, as an event.
     `invert` turns the pin's level round.
     """
 
     notify = None
 
     NEEDS_PIN = True
-    KINDS = ("contact", "motion", "pulse")
+    KINDS = ("contact", "motion", "pulse", "press")
 
     def __init__(self, board, options):
         self._board = board
@@ -21,8 +22,12 @@ class Driver:
         self._pin = None
         self._count = 0
         kind = options.get("kind")
-        self._counts = kind == "pulse"
-        if self._counts:
+        self._tells = kind == "press"
+        self._counts = self._tells or kind == "pulse"
+        self._told = 0
+        if self._tells:
+            self.quantities = (("press", "e", None, 0, "button", 0, 1),)
+        elif self._counts:
             # Beyond 2^24 a reading's 32-bit float would skip pulses: begin again, as after a restart.
             self.quantities = (("pulses", "t", None, 0, None, 0, 0xFFFFFF),)
         elif kind == "motion":
@@ -40,8 +45,18 @@ class Driver:
         return 0 if self._counts else _QUIET_MS
 
     def read(self):
-        """(level,) or (count since the start, modulo 2^24,)"""
+        """(level,), (count since the start, modulo 2^24,), or (1,) for the next press and (None,) after the last."""
+        if self._tells:
+            return (self._next(),)
         return (self._count if self._counts else self._level(),)
+
+    def _next(self):
+        if self._told == self._count:
+            return None
+        self._told = self._told + 1 & 0xFFFFFF  # the interrupt writes the other: no press gets lost between
+        if self._told != self._count and self.notify:
+            self.notify()
+        return 1
 
     def _level(self):
         return self._pin.value() ^ bool(self._options.get("invert"))
@@ -54,5 +69,5 @@ class Driver:
             self._edge_ms = now_ms
             if quiet and self._level():
                 self._count = self._count + 1 & 0xFFFFFF
-        elif self.notify:
+        if self.notify and (self._tells or not self._counts):
             self.notify()

@@ -13,12 +13,14 @@ CONFIG = {
     "node": {"id": None, "name": "Greenhouse", "area": "Garden", "groups": ["garden", "south"]},
     "mqtt": {"base": "mote"},
     "homeassistant": {"discovery": True, "prefix": "homeassistant", "controls": True},
+    "power": {"mode": "always"},
 }
 ABOUT = {"id": "esp32-a1b2c3", "firmware": "1.2", "interpreter": "MicroPython 1.29.0", "board": "ESP32 module",
          "chips": "real", "mac": "a1:b2:c3:a1:b2:c3", "boot": 7, "last_seq": None, "revision": 3,
          "reset_cause": "power-on"}
 AIR = (("temperature", "m", "\u00b0C", 1, "temperature", -40, 85), ("humidity", "m", "%", 1, "humidity", 0, 100))
 DOOR = (("open", "b", None, 0, "opening", 0, 1),)
+BELL = (("press", "e", None, 0, "button", 0, 1),)
 METER = (("pulses", "t", None, 0, None, 0, 9), ("load", "m", None, 2, None, 0, 9))
 SENSORS = [("air", AIR, 60), ("door", DOOR, 10), ("meter", METER, 5)]
 TOP = "mote/esp32-a1b2c3/"
@@ -33,12 +35,16 @@ PART_KEYS = {
     "binary_sensor": {"p", "uniq_id", "stat_t", "val_tpl", "exp_aft", "dev_cla", "name", "pl_on", "pl_off", "ent_cat",
                       "en", "qos", "off_dly", "frc_upd"},
     "number": {"p", "uniq_id", "stat_t", "val_tpl", "cmd_t", "name", "min", "max", "step", "mode", "unit_of_meas",
-               "ent_cat", "en"},
+               "ent_cat", "en", "~"},
+    "switch": {"p", "uniq_id", "stat_t", "val_tpl", "cmd_t", "name", "pl_on", "pl_off", "ent_cat", "en"},
+    "event": {"p", "uniq_id", "stat_t", "evt_typ", "dev_cla", "name", "ent_cat", "en", "qos"},
     "update": {"p", "uniq_id", "stat_t", "l_ver_t", "dev_cla", "ent_cat"},
     "button": {"p", "uniq_id", "dev_cla", "ent_cat", "cmd_t", "pl_prs", "name", "en", "qos"},
 }
 NEEDED = {"sensor": {"stat_t", "val_tpl", "uniq_id"}, "binary_sensor": {"stat_t", "val_tpl", "uniq_id"},
           "button": {"cmd_t", "uniq_id"}, "number": {"stat_t", "cmd_t", "uniq_id", "name", "min", "max"},
+          "switch": {"stat_t", "cmd_t", "uniq_id", "name", "pl_on", "pl_off"},
+          "event": {"stat_t", "evt_typ", "uniq_id"},
           "update": {"stat_t", "l_ver_t", "uniq_id"}}
 # Device class: units that every release takes, state classes.
 CLASSES = {
@@ -46,6 +52,7 @@ CLASSES = {
     "moisture": (("%",), ("measurement",)), "battery": (("%",), ("measurement",)),
     "pressure": (("hPa",), ("measurement",)), "atmospheric_pressure": (("hPa",), ("measurement",)),
     "signal_strength": (("dBm",), ("measurement",)), "data_size": (("B",), ("measurement",)),
+    "timestamp": ((None,), ()),
     "illuminance": (("lx",), ("measurement",)), "voltage": (("V", "mV"), ("measurement",)),
     None: ((None, "%"), ("measurement", "total_increasing")),
 }
@@ -72,6 +79,16 @@ def text(payload):
     return str(payload.encode(), "utf-8")
 
 
+def way(message):
+    """How a message goes: topic, retain, QoS."""
+    return message[0], message[2], message[3]
+
+
+def live(words, reading):
+    """The payload of a fresh reading."""
+    return words.live(reading, 1)[1]
+
+
 def birth(words, fetch=load, board=None):
     """topic -> (payload, retain, QoS), and the topics in order."""
     messages = list(words.birth(fetch, board or Board()))
@@ -89,7 +106,7 @@ def document(sensors=SENSORS, board=None, **sections):
 
 
 def obeys_the_rules(document):
-    equal(set(document), ROOT_KEYS)
+    equal(set(document) | {"avty_t"}, ROOT_KEYS)
     assert set(document["dev"]) <= DEVICE_KEYS and document["dev"]["ids"] and document["dev"]["name"]
     assert set(document["o"]) <= ORIGIN_KEYS and document["o"]["name"]
     unique, names = set(), []
@@ -149,7 +166,7 @@ def test_base_id_and_prefix_are_everywhere():
     assert "mote/" not in found["ha/device/n-1/config"][0]
     reading = ("air", AIR, 1, None, [1, 2])
     topics = [words.status("x")[0], words.report(())[0], words.reply({})[0], words.diagnostics({})[0],
-              words.live(reading)[0], words.backlog([reading])[0]]
+              words.live(reading, 1)[0], words.backlog([reading])[0]]
     for topic in topics:
         assert topic.startswith("site/one/n-1/"), topic
 
@@ -161,7 +178,12 @@ def test_topics_quality_and_retention_are_those_of_the_design():
     equal(words.report(("a",)), (TOP + "config", ("a",), True, 1))
     equal(words.diagnostics({"a": 1})[:1] + words.diagnostics({})[2:], (TOP + "diagnostics", False, 0))
     equal(words.reply({"a": 1})[:1] + words.reply({})[2:], (TOP + "reply", False, 1))
-    equal(words.live(reading)[0], TOP + "telemetry/air")
+    equal(way(words.live(reading, 0)), (TOP + "telemetry/air", False, 0))
+    equal(way(words.live(reading, 1)), (TOP + "telemetry/air", False, 1))
+    asleep = dialect(power={"mode": "deepsleep", "send_every": 4})
+    equal(way(asleep.live(reading, 1)), (TOP + "telemetry/air", True, 1), "of a sleeping node the last is kept:")
+    press = ("bell", BELL, 1, None, [1])
+    equal(way(asleep.live(press, 0)), (TOP + "event/bell", False, 1))
     equal(words.backlog([reading])[0], TOP + "backlog")
     found, order = birth(words)
     equal(found[TOP + "status"], ("online", True, 1))
@@ -211,14 +233,15 @@ def test_a_base_that_looks_like_a_command_confuses_nothing():
 
 def test_a_live_reading_has_every_quantity():
     words = dialect()
-    _, payload = words.live(("air", AIR, 5, 1_800_000_000, [21.36, None]))
+    payload = live(words, ("air", AIR, 5, 1_800_000_000, [21.36, None]))
     equal(payload, '{"ts":1800000000,"boot":7,"seq":5,"temperature":21.4,"humidity":null}')
-    _, payload = words.live(("air", AIR, 6, None, [-0.25, 100]))
+    payload = live(words, ("air", AIR, 6, None, [-0.25, 100]))
     found = json.loads(payload)
     equal((found["ts"], found["boot"], found["seq"], found["humidity"]), (None, 7, 6, 100.0))
-    _, payload = words.live(("meter", METER, 7, 1, [16_777_215.0, 0.126]))
+    payload = live(words, ("meter", METER, 7, 1, [16_777_215.0, 0.126]))
     equal(payload, '{"ts":1,"boot":7,"seq":7,"pulses":16777215,"load":0.13}')
-    equal(words.live(("door", DOOR, 8, 1, [1.0]))[1], '{"ts":1,"boot":7,"seq":8,"open":1}')
+    equal(live(words, ("bell", BELL, 9, 1, [1.0])), '{"ts":1,"boot":7,"seq":9,"event_type":"press"}')
+    equal(live(words, ("door", DOOR, 8, 1, [1.0])), '{"ts":1,"boot":7,"seq":8,"open":1}')
 
 
 def test_a_batch_is_an_array_of_the_same_fields():
@@ -228,7 +251,7 @@ def test_a_batch_is_an_array_of_the_same_fields():
     found = json.loads(text(pieces))
     equal([entry["sensor"] for entry in found], ["air", "door", "air"])
     for entry, reading in zip(found, readings):
-        expected = json.loads(words.live(reading)[1])
+        expected = json.loads(live(words, reading))
         expected["sensor"] = reading[0]
         equal(entry, expected)
     equal(json.loads(text(words.backlog(readings[:1])[1]))[0]["seq"], 1)
@@ -254,6 +277,7 @@ def test_the_discovery_document():
     equal(found["o"], {"name": "Mote", "sw": "1.2"})
     equal(found["avty_t"], TOP + "status")
     equal(sorted(found["cmps"]), sorted(["air_temperature", "air_humidity", "door_open", "meter_pulses", "meter_load",
+                                         "air-interval", "door-interval", "meter-interval", "acknowledge", "started",
                                          "restart", "identify", "sample", "rssi", "heap-free", "reconnects", "queued",
                                          "dropped", "reset-cause", "interval", "diagnostics-interval", "firmware"]))
     equal(found["cmps"]["air_temperature"], {
@@ -303,14 +327,27 @@ def test_discovery_may_be_off():
 
 def test_what_a_person_turns_has_the_bounds_of_the_table():
     turned = [part for part in document()["cmps"].values() if part["p"] == "number"]
-    equal(len(turned), 2)
+    equal(len(turned), 2 + len(SENSORS))
     for part in turned:
-        key = part["cmd_t"][len(TOP + "config/set/"):]
+        key = part["cmd_t"].replace("~", part.get("~", ""))[len(TOP + "config/set/"):]
         row = config.row(key.split("."))
         equal((row[1], part["min"], part["max"]), ("int", int(row[2]), int(row[3])), key)
-        equal(part["val_tpl"], "{{ value_json.config.%s }}" % key)
+        assert part["val_tpl"].startswith("{{ value_json.config.%s " % key), key
     parts = document(homeassistant={"controls": False})["cmps"]
     equal([part for part in parts.values() if part["p"] == "number" and len(part) > 1], [], "not obeyed, so not shown:")
+
+
+def test_a_button_is_an_event_that_never_expires():
+    part = document([("bell", BELL, 60)])["cmps"]["bell_press"]
+    equal(part, {"p": "event", "uniq_id": "esp32-a1b2c3_bell_press", "stat_t": TOP + "event/bell",
+                 "evt_typ": ["press"], "dev_cla": "button"})
+
+
+def test_a_sleeping_node_is_never_away_and_its_readings_expire_by_its_real_interval():
+    found = document(power={"mode": "deepsleep", "send_every": 6})
+    assert "avty_t" not in found
+    part = found["cmps"]["air_temperature"]
+    assert 3 * 6 * 60 < part["exp_aft"] <= 5 * 6 * 60 + 60, part
 
 
 def stubs(parts):
@@ -323,18 +360,21 @@ def test_what_is_no_more_is_cleared_in_every_document_from_then_on():
     for _ in range(2):
         equal(stubs(document([("air", AIR[:1], 60)], board)["cmps"]),
               {"air_humidity": "sensor", "door_open": "binary_sensor", "meter_pulses": "sensor",
-               "meter_load": "sensor"})
+               "meter_load": "sensor", "door-interval": "number", "meter-interval": "number"})
     parts = document(board=board, homeassistant={"controls": False})["cmps"]
-    equal(stubs(parts), {"interval": "number", "diagnostics-interval": "number"}, "what came back is no stub:")
+    equal(stubs(parts), {"interval": "number", "diagnostics-interval": "number", "acknowledge": "switch",
+                         "air-interval": "number", "door-interval": "number", "meter-interval": "number"},
+          "what came back is no stub:")
     equal(stubs(document(board=board)["cmps"]), {})
 
 
 def test_the_list_of_what_is_no_more_has_a_bound_and_a_full_flash_ends_nothing():
     board = Board()
-    for number in range(40):
+    for number in range(20):
         document([("s%d" % number, AIR[:1], 60)], board)
     found = stubs(document([], board)["cmps"])
-    equal(sorted(found), sorted(["s%d_temperature" % number for number in range(8, 40)]))
+    equal(sorted(found), sorted(["s%d%s" % (number, key) for number in range(4, 20)
+                                 for key in ("-interval", "_temperature")]))
     board.files.fails = OSError("full")
     equal(len(stubs(document([("new", AIR[:1], 60)], board)["cmps"])), 32)
 
@@ -346,7 +386,7 @@ def declared():
         name = file[:-3]
         if file.endswith(".py") and name != "__init__":
             module = load("firmware.drivers." + name)
-            for kind in (None, "soil", "battery", "voltage", "contact", "motion", "pulse", "bmp280"):
+            for kind in (None, "soil", "battery", "voltage", "contact", "motion", "pulse", "press", "bmp280"):
                 quantities = module.Driver(Board(), {"driver": name, "kind": kind, "pin": 4}).quantities
                 if quantities not in found:
                     found.append(quantities)
@@ -359,7 +399,7 @@ def test_home_assistant_takes_what_every_driver_declares():
     for quantities in found:
         document([("it", quantities, 60)])
         for name, kind, _, decimals, _, low, high in quantities:
-            assert kind in "mtb" and low < high and 0 <= decimals <= 4, name
+            assert kind in "mtbe" and low < high and 0 <= decimals <= 4, name
             assert name[0] in "abcdefghijklmnopqrstuvwxyz" and len(name) <= 16, name
             for letter in name:
                 assert letter in "abcdefghijklmnopqrstuvwxyz0123456789_", name

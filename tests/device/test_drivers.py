@@ -490,12 +490,12 @@ class BouncingPin:
         self._handler(self)
 
 
-def counting(**options):
+def counting(kind="pulse", **options):
     """(pin, driver) of a pulse counter."""
     bench = Bench({})
     pin = BouncingPin(bench)
     bench.input_pin = pin.input_pin
-    sensor = driver("digital", bench, dict(options, kind="pulse", pin=14, pull="down"))
+    sensor = driver("digital", bench, dict(options, kind=kind, pin=14, pull="down"))
     sensor.start()
     equal(pin.asked, (14, "down"))
     return pin, sensor
@@ -541,6 +541,26 @@ def test_digital_count_stays_exact_as_a_float():
     pin.edge(0, 100)
     pin.edge(1, 100)
     equal(sensor.read(), (0,))
+
+
+def test_digital_tells_each_press_once_and_then_nothing():
+    pin, sensor = counting("press")
+    told = []
+    sensor.notify = lambda: told.append(1)
+    equal(sensor.quantities[0][:2], ("press", "e"))
+    equal(sensor.read(), (None,), "before any:")
+    for _ in range(3):
+        for after_ms, level in ((300, 1), (1, 0), (1, 1), (200, 0), (2, 1), (1, 0)):
+            pin.edge(level, after_ms)
+    assert told
+    found = []
+    while True:
+        told.clear()
+        found.append(sensor.read())
+        if not told:
+            break
+    equal(found, [(1,)] * 3, "as often as it asked to be read:")
+    equal(sensor.read(), (None,))
 
 
 # Host

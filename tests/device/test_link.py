@@ -16,6 +16,7 @@ CONFIG = {
              "path": None, "tls": None, "reconnect_window_s": 5, "reconnect_cap_s": 60},
     "telemetry": {"interval_s": 60, "qos": 1},
     "homeassistant": {"discovery": False, "prefix": "homeassistant", "controls": True},
+    "power": {"mode": "always"},
     "time": {"servers": ["time.test"]},
 }
 LEVEL = (("level", "m", "%", 0, None, 0, 1000),)

@@ -1,6 +1,7 @@
 """What a real Home Assistant makes of real nodes."""
 
 import json
+import time
 
 LIMIT_S = 60
 UNAVAILABLE = "unavailable"
@@ -19,6 +20,7 @@ SENSORS = {
     "door": {"driver": "digital", "pin": 18, "kind": "contact"},
     "motion": {"driver": "digital", "pin": 19, "kind": "motion"},
     "water": {"driver": "digital", "pin": 21, "kind": "pulse"},
+    "bell": {"driver": "digital", "pin": 22, "kind": "press"},
     "computer": {"driver": "host"},
 }
 # unique id without the node's: domain, device class, unit, state class, category
@@ -34,6 +36,8 @@ EXPECTED = {
     "door_open": ("binary_sensor", "opening", None, None, None),
     "motion_motion": ("binary_sensor", "motion", None, None, None),
     "water_pulses": ("sensor", None, None, "total_increasing", None),
+    "cell_battery": ("sensor", "battery", "%", "measurement", "diagnostic"),
+    "bell_press": ("event", "button", None, None, None),
     "restart": ("button", "restart", None, None, "config"),
     "identify": ("button", "identify", None, None, "diagnostic"),
     "sample": ("button", None, None, None, "diagnostic"),
@@ -41,6 +45,9 @@ EXPECTED = {
     "dropped": ("sensor", None, None, "total_increasing", "diagnostic"),
     "reset-cause": ("sensor", None, None, None, "diagnostic"),
     "interval": ("number", None, "s", None, "config"),
+    "air-interval": ("number", None, "s", None, "config"),
+    "acknowledge": ("switch", None, None, None, "config"),
+    "started": ("sensor", "timestamp", None, None, "diagnostic"),
     "firmware": ("update", "firmware", None, None, "diagnostic"),
 }
 HIDDEN = {"rssi", "heap-free", "reconnects"}
@@ -69,7 +76,7 @@ def patch(home, node, document, revision):
 
 def test_every_entity_is_there_with_class_unit_state_and_category(home):
     node = home.start("green-house", sensors=SENSORS, node={"name": "Green house", "area": "Garden"})
-    shown = [key for key in EXPECTED if EXPECTED[key][0] in ("sensor", "binary_sensor", "number", "update")]
+    shown = [key for key in EXPECTED if EXPECTED[key][0] != "button"]
     entities = home.house.wait(lives(node, *shown), LIMIT_S, "state of every entity")
     for key, (domain, device_class, unit, state_class, category) in EXPECTED.items():
         entity = of(entities, node, key)
@@ -83,7 +90,8 @@ def test_every_entity_is_there_with_class_unit_state_and_category(home):
         "name": "Green house", "manufacturer": "Mote", "model": "linux", "firmware": "0.1.0",
         "serial": "02:fc:00:00:00:01", "area": "Garden"}
     assert state(entities, node, "firmware") == "off"
-    assert state(entities, node, "interval") == "1"
+    assert (state(entities, node, "interval"), state(entities, node, "acknowledge")) == ("1", "on")
+    assert of(entities, node, "bell_press")["attributes"]["event_type"] == "press"
 
 
 def test_a_node_on_micropython_survives_restarts_of_home_assistant_and_of_the_broker(home):
@@ -147,6 +155,24 @@ def test_the_interval_is_turned_from_the_page_and_never_out_of_range(home):
     home.auditor.wait_json(node.topic("config"), LIMIT_S, since, lambda found: found["state"] == "rejected")
     entities = home.house.wait(lives(node, "air_temperature"), LIMIT_S, "life after the refusal")
     assert state(entities, node, "interval") == "2"
+
+
+def test_a_sensor_has_an_interval_of_its_own_and_readings_need_no_acknowledgement(home):
+    node = home.start("cabin", sensors={"air": AIR, "light": SENSORS["light"]})
+    entities = home.house.wait(lives(node, "air-interval", "acknowledge", "started"), LIMIT_S, "controls")
+    assert home.house.call("number.set_value", of(entities, node, "air-interval")["entity_id"], value=3) is None
+    assert home.house.call("switch.turn_off", of(entities, node, "acknowledge")["entity_id"]) is None
+    after = home.house.wait(
+        lambda found: state(found, node, "air-interval") == "3" and state(found, node, "acknowledge") == "off",
+        LIMIT_S, "accepted interval and switch")
+    assert (state(after, node, "light-interval"), state(after, node, "interval")) == ("1", "1")
+    home.auditor.wait_json(node.topic("config"), LIMIT_S,
+                           accept=lambda found: found["config"]["telemetry"]["qos"] == 0)
+    home.auditor.wait_json(node.topic("diagnostics"), LIMIT_S, time.monotonic(),
+                           lambda found: found["uptime_s"] >= 3)
+    entities = home.house.entities()
+    assert state(entities, node, "started") == state(after, node, "started"), "a start that moves"
+    assert lives(node, "air_temperature")(entities)
 
 
 def test_the_restart_button_is_obeyed_once_and_never_from_a_retained_copy(home):

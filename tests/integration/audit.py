@@ -18,7 +18,7 @@ def readings(messages, node_id):
     top = f"mote/{node_id}/"
     found = []
     for message in messages:
-        if message.topic.startswith(top + "telemetry/"):
+        if message.topic.startswith((top + "telemetry/", top + "event/")):
             found.append(("live", message.topic.rsplit("/", 1)[1], strict(message.payload)))
         elif message.topic == top + "backlog":
             found += [("backlog", reading["sensor"], reading) for reading in strict(message.payload)]

@@ -86,9 +86,9 @@ def test_chips_none_says_so_and_costs_only_its_readings(world):
 ROOT_KEYS = {"dev", "o", "cmps", "avty", "avty_t", "avty_mode", "stat_t", "cmd_t", "qos", "e"}
 DEVICE_KEYS = {"ids", "cns", "name", "mf", "mdl", "mdl_id", "hw", "sw", "sn", "sa", "cu"}
 COMPONENT_KEYS = {
-    "p", "uniq_id", "name", "stat_t", "cmd_t", "val_tpl", "dev_cla", "stat_cla", "unit_of_meas", "sug_dsp_prc",
-    "ent_cat", "exp_aft", "en", "ic", "pl_on", "pl_off", "pl_prs", "off_dly", "l_ver_t",
-    "min", "max", "step", "mode", "qos",
+    "~", "p", "uniq_id", "name", "stat_t", "cmd_t", "val_tpl", "dev_cla", "stat_cla", "unit_of_meas", "sug_dsp_prc",
+    "ent_cat", "exp_aft", "en", "ic", "pl_on", "pl_off", "pl_prs", "off_dly", "l_ver_t", "evt_typ", "min", "max",
+    "step", "mode", "qos",
 }
 
 

@@ -1,6 +1,6 @@
-"""What hangs at a digital input: a contact, a motion detector, or something that gives pulses."""
+"""What hangs at a digital input: a contact, a motion detector, or something that gives pulses, as a button does."""
 
-QUANTITY = {"motion": "motion", "pulse": "pulses"}
+QUANTITY = {"motion": "motion", "pulse": "pulses", "press": "pulses"}
 
 
 class Chip:
