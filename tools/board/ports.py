@@ -1,0 +1,133 @@
+"""Serial ports: which there are, and opening one so that the person learns why it does not work.
+
+A port is what pyserial takes: a device, `socket://HOST:PORT`, or `rfc2217://HOST:PORT` for a board on another machine
+(there: `esp_rfc2217_server DEVICE`, which comes with esptool).
+"""
+
+import errno
+import os
+
+import serial
+from serial import rfc2217
+from serial.tools import list_ports
+
+from tools import errors
+
+BAUD = 115200
+# USB bridges of ESP32 boards, and the chips' own USB: Silicon Labs, WCH, FTDI, Prolific, Espressif.
+_VENDORS = (0x10C4, 0x1A86, 0x0403, 0x067B, 0x303A)
+_WRITE_TIMEOUT_S = 10  # the longest write is a block of 16 KB, 1.5 s at the slowest speed
+
+
+class Remote(rfc2217.Serial):
+    """pyserial's client, without telling the server all settings anew, 0.15 s each time, for a change of timeout: that
+    one is ours alone. Flashing through it takes seconds instead of a minute."""
+
+    _sent = None
+
+    def _reconfigure_port(self):
+        settings = self._baudrate, self._bytesize, self._parity, self._stopbits, self._rtscts, self._xonxoff
+        self._write_timeout = None  # it knows none, and objects
+        if settings != self._sent:
+            super()._reconfigure_port()
+            self._ignore_set_control_answer = True  # Espressif's server plays resets by itself and answers nothing
+            self._sent = settings
+
+    def close(self):
+        self._sent = None
+        super().close()
+
+
+def found():
+    """The serial ports of this machine that look like a board, best first; then the others, but no plain tty."""
+    ports = [port for port in list_ports.comports() if port.vid is not None]
+    return sorted(ports, key=lambda port: (port.vid not in _VENDORS, port.device))
+
+
+def chosen(name):
+    """The port to use: `name`, or, when that is None, the only board there is. Raises UserError."""
+    if name is not None:
+        return name
+    ports = found()
+    if len(ports) == 1:
+        return ports[0].device
+    if ports:
+        lines = [f"  --port {port.device}   {port.description}" for port in ports]
+        raise errors.UserError("several boards are connected; name one, or all with --port all:\n" + "\n".join(lines))
+    raise errors.UserError(
+        "no board is connected: no USB serial port is there. Is it a cable for data, not for charging only? "
+        "`mote doctor --port` says more; a board on another machine is --port rfc2217://HOST:PORT", errors.UNREACHABLE)
+
+
+def every():
+    """All ports with a board, for --port all. Raises UserError when there is none."""
+    return [port.device for port in found()] or [chosen(None)]
+
+
+def opened(name, baud=BAUD):
+    """An open port that nobody else has, with DTR and RTS released, so that opening it resets no board and holds none.
+
+    Raises UserError with what to do.
+    """
+    try:
+        port = _unopened(name)
+        port.baudrate = baud
+        port.timeout = 0.1
+        port.write_timeout = _WRITE_TIMEOUT_S
+        port.dtr = port.rts = False
+        port.open()
+        return port
+    except (serial.SerialException, OSError, ValueError) as error:
+        raise errors.UserError(_why(name, error), errors.UNREACHABLE) from None
+
+
+def _unopened(name):
+    if name.startswith("rfc2217://"):
+        port = Remote(None)
+        port.port = name
+        return port
+    port = serial.serial_for_url(name, do_not_open=True)
+    port.exclusive = True
+    return port
+
+
+def _why(name, error):
+    """What to say of a port that cannot be opened."""
+    number = getattr(error, "errno", None)
+    text = str(error)
+    if number == errno.ENOENT or "No such file" in text:
+        return f"there is no port {name}: is the board plugged in? `mote doctor --port` lists those that are there"
+    if number in (errno.EACCES, errno.EPERM) or "Permission denied" in text:
+        return (f"you may not use {name}: sudo usermod -aG {_group(name)} $USER, then log out and in again")
+    if number in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in text or "busy" in text.lower():
+        users = _users(name) or "a monitor, an editor or ModemManager"
+        return f"another program has {name} open: {users}. End it first"
+    if "Connection refused" in text:
+        return f"nobody serves {name}: on the machine with the board, run esp_rfc2217_server -p PORT DEVICE"
+    if name.startswith(("rfc2217:", "socket:")):
+        return f"{name} does not answer ({text}): is another program connected to it?"
+    return f"cannot open {name}: {text}"
+
+
+def _group(name):
+    import grp
+
+    try:
+        return grp.getgrgid(os.stat(name).st_gid).gr_name
+    except (OSError, KeyError):
+        return "dialout"
+
+
+def _users(name):
+    """The programs that have a device open, as far as /proc lets us see."""
+    found_ones = []
+    device = os.path.realpath(name)
+    for pid in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else ()):
+        try:
+            files = [os.path.realpath(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            if device in files and int(pid) != os.getpid():
+                with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                    found_ones.append(f"{file.read().strip()} (process {pid})")
+        except OSError:
+            continue  # another user's process, or one that has just ended
+    return ", ".join(found_ones)
