@@ -69,14 +69,17 @@ class Wire:
 
     async def _fill(self, room):
         while room:
-            count = await self._stream.readinto(room)
-            if not count:
+            count = self._stream.read(room)
+            if count is None:
+                await self._stream.readable()
+            elif count:
+                room = room[count:]
+            else:
                 return False
-            room = room[count:]
         return True
 
     def write(self, data, count=None):
-        self._stream.write(bytes(data if count is None else memoryview(data)[:count]))
+        self._stream.write(data, count)
         asyncio.run(asyncio.wait_for(self._stream.drain(), READ_S))
 
     def close(self):

@@ -38,7 +38,10 @@ async def _answer(stream, wanted):
     while line != b"":
         end = data.find(b"\r\n")
         if end < 0:
-            count = await stream.readinto(chunk)
+            count = stream.read(chunk)
+            if count is None:
+                await stream.readable()
+                continue
             left -= count
             if not count or left < 0:
                 _refuse(data + b"...")
@@ -74,28 +77,34 @@ class WebSocket:
         self.close = stream.close
         self.wait_closed = stream.wait_closed
 
-    async def readinto(self, buf):
-        """Wait for bytes; how many there were, 0 when the peer has closed. Pings are answered on the way."""
+    def read(self, buf):
+        """How many bytes were read into `buf`, 0 when the peer has closed, None when nothing is there now. Pings are
+        answered on the way."""
         view = memoryview(buf)
-        while not self._over:
-            count = await self._stream.readinto(view)
+        while not self._owes:
+            count = 0 if self._over else self._stream.read(view)
             if not count:
-                break
+                return count
             count = self._unframe(view, count)
-            if self._owes:
-                self._owes = False
-                await self.drain()  # or a peer that pings and never reads would fill the memory
             if count:
                 return count
-        return 0
 
-    def write(self, buf):
-        """Send a copy of `buf`, masked."""
+    async def readable(self):
+        """Wait until `read` may give something, or has to be called for what it answers."""
+        if self._owes:
+            self._owes = False
+            await self.drain()  # or a peer that pings and never reads would fill the memory
+        else:
+            await self._stream.readable()
+
+    def write(self, buf, size=None):
+        """Send a copy of the first `size` bytes, masked; returns whether all is with the network."""
         if self._over:
             raise OSError("closed")
-        view = memoryview(buf)
+        view = memoryview(buf)[:size]
         for at in range(0, len(view), _FRAME_BYTES):
-            self._frame(0x82, view[at : at + _FRAME_BYTES])
+            taken = self._frame(0x82, view[at : at + _FRAME_BYTES])
+        return taken
 
     async def drain(self):
         """Wait until everything written is with the socket."""
@@ -119,7 +128,7 @@ class WebSocket:
             mask = out[4 + lane]
             for at in range(8 + lane, end, 4):
                 out[at] ^= mask
-        self._stream.write(memoryview(out)[start:end])
+        return self._stream.write(memoryview(out)[start:end])
 
     def _unframe(self, view, count):
         """Move the payload that is in `count` bytes of frames together at their start; how much it is."""

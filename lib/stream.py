@@ -7,7 +7,8 @@ handshake happens in the first write, drain or read, and so does its failure, wi
 import asyncio
 import errno
 import socket
-import sys
+
+from lending import lend
 
 _NO_MEMORY = "not enough memory for TLS"
 
@@ -21,23 +22,33 @@ class Stream:
         self._unsent = []
         self._heard = raw is sock  # with TLS, what goes wrong before the server's first byte is the handshake's
 
-    def readinto(self, buf):
-        """Wait for bytes; how many there were, 0 when the peer has closed."""
-        while True:
-            yield asyncio.core._io_queue.queue_read(self._sock)
-            try:
-                count = self._sock.readinto(buf)
-            except (OSError, ValueError) as error:
-                raise self._why(error)
-            if count is not None:  # None: a TLS record that is not complete yet
-                self._heard = True
-                return count
+    def read(self, buf):
+        """How many bytes were read into `buf`, 0 when the peer has closed, None when nothing is there now."""
+        if self._heard:
+            return self._sock.readinto(buf)
+        try:
+            count = self._sock.readinto(buf)
+        except (OSError, ValueError) as error:
+            raise self._why(error)
+        self._heard = count is not None  # None may be a TLS record that is not complete yet
+        return count
 
-    def write(self, buf):
-        """Send what the socket takes now and copy the rest for `drain`."""
-        count = 0 if self._unsent else self._sent(buf)
-        if count < len(buf):
-            self._unsent.append(bytes(memoryview(buf)[count:]))
+    def readable(self):
+        """Await it until `read` may give something."""
+        asyncio.core._io_queue.queue_read(self._sock)
+        return (None,)  # awaited it gives up the turn once, as a bare yield does, for less memory than a generator
+
+    def write(self, buf, size=None):
+        """Send what the socket takes now of the first `size` bytes, copy the rest for `drain`; whether none is left."""
+        if size is None:
+            size = len(buf)
+        count = 0
+        if not self._unsent:
+            count = self._sock.write(buf, size) if self._heard else self._sent(buf, size)
+        if count == size:
+            return True
+        self._unsent.append(bytes(memoryview(buf)[count or 0 : size]))
+        return False
 
     def drain(self):
         """Wait until everything written is with the socket."""
@@ -45,7 +56,7 @@ class Stream:
         while self._unsent:
             yield asyncio.core._io_queue.queue_write(self._sock)
             part = self._unsent[0]  # never joined with the next: mbedTLS wants a retry with the same length
-            count = self._sent(part)
+            count = self._sent(part, len(part))
             if count < len(part):
                 self._unsent[0] = part[count:]
             else:
@@ -58,16 +69,16 @@ class Stream:
     def wait_closed(self):
         yield from asyncio.core.sleep_ms(0)
 
-    def _sent(self, buf):
+    def _sent(self, buf, size):
         try:
-            return self._sock.write(buf) or 0
+            return self._sock.write(buf, size) or 0
         except (OSError, ValueError) as error:
             raise self._why(error)
 
     def _why(self, error):
-        """The error, or the reason why TLS failed: then it is a ValueError or a number."""
+        """The error, or before the server's first word why TLS failed: then it is a ValueError or a number."""
         try:
-            return error if self._heard else _lent("tls_errors").named(error)
+            return error if self._heard else lend("tls_errors").named(error)
         except MemoryError:
             return OSError(_NO_MEMORY)
 
@@ -116,7 +127,7 @@ def _connected(sock, address):
 def _trust(tls, host):
     """A function that puts TLS around a socket."""
     try:
-        certs = _lent("certs")
+        certs = lend("certs")
         context = certs.context(tls, lambda path, label: certs.ders(path, label)[0])
         return _wrapper(context, certs.server_name(tls, host))
     except MemoryError:
@@ -131,10 +142,3 @@ def _wrapper(context, name):
             raise OSError(_NO_MEMORY)
 
     return wrap
-
-
-def _lent(name):
-    """A module that is forgotten at once: TLS needs the memory."""
-    module = __import__(name)
-    del sys.modules[name]
-    return module

@@ -1,6 +1,6 @@
 """A broker that says what a test tells it, over a stream in memory that is stricter than a socket.
 
-The packets are put together here a second time, from the standard's text, so that a mistake of lib/mqtt_codec.py does
+The packets are put together here a second time, from the standard's text, so that a mistake of lib/mqtt_writer.py does
 not meet its own mirror image.
 """
 
@@ -12,6 +12,7 @@ PINGREQ = b"\xc0\x00"
 PINGRESP = b"\xd0\x00"
 DISCONNECT = b"\xe0\x00"
 CONNACK = b"\x20\x02\x00\x00"
+ASKED = 65_000  # the packet ids of SUBSCRIBE and UNSUBSCRIBE begin behind this, those of PUBLISH end here
 
 _PATIENCE_S = 10  # before a test that waits has failed; none that passes waits as long
 
@@ -69,6 +70,15 @@ def packets(data):
     return found, data
 
 
+async def readinto(stream, buf):
+    """Wait until `stream.read` gives something; return what it gave."""
+    while True:
+        count = stream.read(buf)
+        if count is not None:
+            return count
+        await stream.readable()
+
+
 async def settle():
     """Let every task come to where it waits for something from outside."""
     for _ in range(25):
@@ -121,10 +131,8 @@ class Stream:
         self.writes.clear()
         return found
 
-    async def readinto(self, buf):
+    async def readable(self):
         assert not self._reading, "two readers"
-        assert len(buf), "a read into nothing"
-        self.largest_read = max(self.largest_read, len(buf))
         self._reading = True
         try:
             while self._at == len(self._coming) and self._end is None:
@@ -132,6 +140,13 @@ class Stream:
                 await self._news.wait()
         finally:
             self._reading = False
+
+    def read(self, buf):
+        assert not self._reading, "two readers"
+        assert len(buf), "a read into nothing"
+        self.largest_read = max(self.largest_read, len(buf))
+        if self._at == len(self._coming) and self._end is None:
+            return None
         count = min(len(buf), len(self._coming) - self._at, self._fragment())
         if not count:
             return self._ended()
@@ -148,11 +163,12 @@ class Stream:
             raise error
         return 0
 
-    def write(self, buf):
-        assert len(buf), "a write of nothing"
+    def write(self, buf, size=None):
+        assert len(buf) and size != 0, "a write of nothing"
         if self.broken:
             raise OSError(32)
-        self.writes.append(bytes(buf))
+        self.writes.append(bytes(buf[:size]))
+        return self._taken.is_set()
 
     async def drain(self):
         assert not self._draining, "two tasks drain"

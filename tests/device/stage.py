@@ -240,22 +240,21 @@ class Line(Stream):
         self._board = board
         self._rest = b""
 
-    def write(self, buf):
+    def write(self, buf, size=None):
         assert not self.closed, "written after the close"
         self._board.moves += 1
         if self.breaks_at is not None:
             self.breaks_at -= 1
             self.broken = self.broken or self.breaks_at < 0
-        super().write(buf)
-        self.writes.clear()
-        found, self._rest = packets(self._rest + bytes(buf))
+        super().write(buf, size)
+        found, self._rest = packets(self._rest + self.writes.pop())
         for first, body in found:
             assert not self.goodbye, "a packet after DISCONNECT"
             self._answer(first, body)
 
-    async def readinto(self, buf):
-        count = await super().readinto(buf)
-        self._board.moves += 1
+    def read(self, buf):
+        count = super().read(buf)
+        self._board.moves += count is not None
         return count
 
     def close(self):

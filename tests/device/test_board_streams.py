@@ -4,6 +4,7 @@ import asyncio
 
 from boards import Server, echo, hang_up, on_every_board
 from minitest import equal, raises
+from scripted import readinto
 
 UNUSED_PORT = 1  # tcpmux: nobody listens
 
@@ -23,7 +24,7 @@ async def read_exactly(stream, count):
     data = bytearray(count)
     done = 0
     while done < count:
-        got = await stream.readinto(memoryview(data)[done:])
+        got = await readinto(stream, memoryview(data)[done:])
         assert got, "closed after %d bytes" % done
         done += got
     return bytes(data)
@@ -81,7 +82,7 @@ async def test_a_read_at_a_closed_peer_is_0_each_time():
     async def use(stream):
         equal(await read_exactly(stream, 3), b"bye")
         for _ in range(3):
-            equal(await stream.readinto(bytearray(10)), 0)
+            equal(await readinto(stream, bytearray(10)), 0)
 
     async def check(board):
         await with_stream(board, bye, use)
@@ -110,7 +111,7 @@ async def test_a_write_after_the_peer_has_reset_raises():
 async def test_a_read_waits_and_can_be_given_up():
     async def use(stream):
         with raises(asyncio.TimeoutError):
-            await asyncio.wait_for(stream.readinto(bytearray(1)), 0.05)
+            await asyncio.wait_for(readinto(stream, bytearray(1)), 0.05)
         stream.write(b"!")
         await stream.drain()
         equal(await read_exactly(stream, 1), b"!")

@@ -2,10 +2,10 @@
 
 from minitest import equal
 from mqtt import MQTTError
-from mqtt_window import Window
-from scripted import CONNACK, Session, begin, puback, settle
+from mqtt_writer import Writer
+from scripted import ASKED, CONNACK, Session, Stream, begin, packet, puback, settle, two
 
-SUBACK_1 = b"\x90\x03\x00\x01\x01"
+SUBACK_1 = packet(0x90, two(ASKED + 1), b"\x01")
 
 
 async def test_all_leaves_in_one_write_before_any_answer():
@@ -19,7 +19,7 @@ async def test_all_leaves_in_one_write_before_any_answer():
         equal(len(session.stream.writes), 1)
         equal([first for first, _ in session.stream.heard()], [0x10, 0x82, 0x32, 0x32, 0x32])
         assert not task.done()
-        await session.says(CONNACK, SUBACK_1, puback(2), puback(3), puback(4))
+        await session.says(CONNACK, SUBACK_1, puback(1), puback(2), puback(3))
         equal(await task, (False, b"\x01"))
         equal(session.client.unacknowledged(), [])
 
@@ -48,38 +48,54 @@ async def test_an_existing_session_is_told():
 
 async def test_two_questions_at_once_get_each_its_own_answer():
     async with Session() as session:
-        one = begin(session.client.subscribe([("a", 1)]))
-        two = begin(session.client.subscribe([("b", 0)]))
+        first = begin(session.client.subscribe([("a", 1)]))
+        second = begin(session.client.subscribe([("b", 0)]))
         await settle()
-        await session.says(b"\x90\x03\x00\x02\x00", b"\x90\x03\x00\x01\x01")
-        equal((await one, await two), (b"\x01", b"\x00"))
+        await session.says(packet(0x90, two(ASKED + 2), b"\x00"), SUBACK_1)
+        equal((await first, await second), (b"\x01", b"\x00"))
+
+
+def take(writer, *tokens):
+    """Put a publish for each token; return whether it was taken."""
+    return [writer.put("t", "", False, 1, token) for token in tokens]
 
 
 def test_the_window_frees_what_is_acknowledged_and_nothing_else():
-    window = Window(2)
-    equal([window.begin("a"), window.begin("b"), window.full()], [1, 2, True])
-    equal([window.waits(number) for number in (1, 2, 3)], [True, True, False])
-    equal(window.end(1), "a")
-    equal((window.full(), window.waits(1), window.tokens()), (False, False, ["b"]))
+    writer = Writer(Stream(), 2)
+    equal(take(writer, "a", "b", "c"), [True, True, False])
+    equal([writer.acknowledged(number) for number in (3, 0, 65_001, 1, 1)], [None, None, None, "a", None])
+    equal(writer.unacknowledged(), ["b"])
+    equal(take(writer, "c", "d"), [True, False])
 
 
-def test_the_window_counts_how_long_each_has_waited():
-    window = Window(2)
-    equal(window.age(), 0)
-    one = window.begin("a")
-    equal([window.age(), window.age()], [1, 2])
-    window.begin("b")
-    equal(window.age(), 3)
-    window.end(one)
-    equal(window.age(), 2)
-    window.begin("c")
-    equal(window.age(), 3)
+def test_the_window_knows_which_has_waited_longest():
+    writer = Writer(Stream(), 2)
+    equal(writer.oldest(), None)
+    take(writer, "a", "b")
+    first = writer.oldest()
+    writer.acknowledged(2)
+    equal(writer.oldest(), first)
+    writer.acknowledged(1)
+    equal(writer.oldest(), None)
+    take(writer, "c")
+    assert writer.oldest() not in (first, None)
 
 
 def test_packet_ids_wrap_past_zero_and_keep_their_order():
-    window = Window(4)
-    for _ in range(65_533):
-        window.take_id()
-    equal([window.begin(token) for token in "abc"], [65_534, 65_535, 1])
-    equal(window.tokens(), ["a", "b", "c"])
-    assert window.full(), "the next would take the place of the first"
+    for window in (3, 8):
+        stream = Stream()
+        writer = Writer(stream, window)
+        last = writer.ids
+        assert 64_900 < last < 65_536 - 500 and last % window == 0, last
+        for number in range(1, last):
+            writer.put("t", "", qos=1)
+            writer.acknowledged(number)
+            stream.writes.clear()
+        writer.flush()
+        stream.writes.clear()
+        equal(take(writer, *"abc"[:window]), [True] * min(3, window))
+        writer.flush()
+        ids = [body[3] << 8 | body[4] for _, body in stream.heard()]
+        equal(ids, [last, 1, 2][:window])
+        equal(writer.unacknowledged(), list("abc"[:window]))
+        equal([writer.acknowledged(number) for number in ids], list("abc"[:window]))

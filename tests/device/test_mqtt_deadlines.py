@@ -7,8 +7,8 @@ times compared: a machine that stops for a moment changes nothing.
 import asyncio
 
 from minitest import equal
-from mqtt import LINK_ERRORS, MQTTError
-from scripted import PINGREQ, PINGRESP, Session, begin, field, packet, puback, publish, settle
+from mqtt import MQTTError
+from scripted import PINGREQ, PINGRESP, Session, begin, field, packet, puback, publish, results, settle
 
 TICK_S = 0.012
 ANSWER_TICKS = 5  # a deadline passes one tick after these, looked at once a tick
@@ -241,20 +241,46 @@ async def test_deadlines_run_again_after_a_long_packet():
         await session.ends_after(ANSWER_TICKS, ANSWER_TICKS + 2)
 
 
-async def test_a_question_without_an_answer_ends_with_a_link_error():
-    async with Session(answer_s=0.05) as session:
-        for call in (session.client.connect("me"), session.client.subscribe((("a", 1),)),
-                     session.client.unsubscribe(("a",))):
-            error = await asyncio.wait_for(begin(call), 2)
-            assert isinstance(error, LINK_ERRORS), error
-        equal(session.error, None)
+async def test_a_question_without_an_answer_ends_the_connection():
+    for name, arguments in (("connect", ("me",)), ("subscribe", ((("a", 1),),)), ("unsubscribe", (("a",),))):
+        async with Session(answer_s=0.05) as session:
+            task = begin(getattr(session.client, name)(*arguments))
+            assert isinstance(await session.ended(), MQTTError), name
+            assert isinstance(await task, MQTTError), name
 
 
 async def test_a_question_has_its_deadline_also_when_the_line_takes_nothing():
-    async with Session(answer_s=0.05) as session:
+    async with Timed(only_pongs) as session:
         session.stream.hold()
-        error = await asyncio.wait_for(begin(session.client.subscribe((("a", 1),))), 2)
-        assert isinstance(error, LINK_ERRORS), error
+        task = begin(session.client.subscribe((("a", 1),)))
+        await session.ends_after(ANSWER_TICKS, ANSWER_TICKS + 2)
+        session.stream.let_go()
+        assert isinstance(await task, MQTTError)
+
+
+async def test_questions_that_are_answered_or_given_up_have_no_deadline():
+    def grants(session):
+        for first, body in session.stream.heard():
+            session.stream.say(PINGRESP if first == 0xC0 else packet(0x90, body[:2], b"\1"))
+        if len(asked) < 20:
+            asked.append(begin(session.client.subscribe((("a", 1),))))
+
+    asked = []
+    async with Timed(grants) as session:
+        await session.lives(2 * ANSWER_TICKS)
+        equal(await results(asked[:5]), [b"\1"] * 5)
+    async with Timed(only_pongs) as session:
+        task = begin(session.client.unsubscribe(("a",)))
+        await session.lives(2)
+        task.cancel()
+        await session.lives(2 * ANSWER_TICKS)
+
+
+async def test_silence_after_a_ping_is_noticed_in_its_deadline_and_no_later():
+    async with Timed() as session:
+        await session.ends_after(0, 20)
+        waited = session.ticks - session.pings[0]
+        assert ANSWER_TICKS - 1 <= waited <= ANSWER_TICKS + 1, waited
 
 
 async def test_a_line_that_takes_nothing_is_given_up():

@@ -10,7 +10,7 @@ import random
 
 from minitest import equal
 from mqtt import Client, MQTTError
-from scripted import CONNACK, Session, Stream, packet, packets, puback, publish, settle, two
+from scripted import ASKED, CONNACK, Session, Stream, packet, packets, puback, publish, settle, two
 
 if not hasattr(gc, "mem_alloc"):
     import tracemalloc
@@ -19,6 +19,7 @@ CASES = int(os.getenv("MOTE_FUZZ_CASES", "10000"))  # `make fuzz` asks for more
 SEED = int(os.getenv("MOTE_FUZZ_SEED", "311"))  # printed when a case fails
 LIMIT_BYTES = 300
 BUFFER_BYTES = 256  # of the reader
+OBJECTS_BYTES = 1_200 if hasattr(gc, "mem_alloc") else 2_400  # of coroutines and of an event loop
 TOPIC_BYTES = 404  # that a packet may have beyond the limit and still be kept whole
 
 NUMBERS = (1, 2, 3, 9, 255, 256, 65_535)
@@ -230,7 +231,7 @@ async def test_questions_that_were_answered_or_given_up_take_no_memory():
                 if number % 2:
                     task.cancel()
                 else:
-                    await session.says(packet(0xB0, two(number)))
+                    await session.says(packet(0xB0, two(ASKED + (number - 1) % 500 + 1)))
                 try:
                     await task
                     assert number % 2 == 0
@@ -251,8 +252,10 @@ class Flood:
         self.used = used
         self.before = self.most = 0
 
-    async def readinto(self, buf):
-        await asyncio.sleep(0)
+    async def readable(self):
+        """Nothing is ever waited for."""
+
+    def read(self, buf):
         if self.head:
             count = len(self.head)
             buf[:count] = self.head
@@ -264,8 +267,8 @@ class Flood:
             self.most = max(self.most, self.used())
         return min(len(buf), 200) if self.reads else 0
 
-    def write(self, buf):
-        pass
+    def write(self, buf, size):
+        return True
 
     async def drain(self):
         await asyncio.sleep(0)
@@ -300,4 +303,4 @@ async def test_an_announced_length_takes_no_memory_beyond_the_limit():
         for size in (4_000, 4_096 + TOPIC_BYTES, 4_097 + TOPIC_BYTES, 70_000, 268_435_455):
             more = await growth(first, size)
             kept = size if size <= 4_096 + TOPIC_BYTES else 0
-            assert kept < more < kept + 1_200, "%d bytes announced, %d taken" % (size, more)
+            assert kept < more < kept + OBJECTS_BYTES, "%d bytes announced, %d taken" % (size, more)

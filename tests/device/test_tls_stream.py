@@ -6,6 +6,7 @@ import stream
 from boards import Server, echo
 from fakes import Module, Swapped
 from minitest import equal, raises
+from scripted import readinto
 
 MICROPYTHON = sys.implementation.name == "micropython"
 NO_MEMORY = "not enough memory for TLS"
@@ -65,7 +66,7 @@ async def test_the_first_word_of_the_server_ends_the_handshake():
         wire._heard = False  # as with TLS
         wire.write(b"word")
         await wire.drain()
-        await wire.readinto(bytearray(4))
+        await readinto(wire, bytearray(4))
         wire.close()
         wire._sock = Module(write=failing(OSError(104)))
         with raises(OSError) as caught:

@@ -9,7 +9,7 @@ import os
 import mqtt_ws
 from minitest import equal, raises
 from scripted import Stream as Base
-from scripted import settle
+from scripted import readinto, settle
 from test_link import Rig
 
 HELLO = b"Hello"
@@ -100,7 +100,7 @@ async def read_all(ws, size=256):
     data = b""
     buf = bytearray(size)
     while True:
-        count = await ws.readinto(buf)
+        count = await readinto(ws, buf)
         if not count:
             return data
         data += buf[:count]
@@ -258,20 +258,19 @@ async def test_a_ping_is_answered_with_its_own_words():
     ws, stream = socket(PING, b"\x89\x7d" + b"q" * 125, b"\x82\x01x")
     buf = bytearray(256)
     with Fixed():
-        equal(await ws.readinto(buf), 1)
+        equal(await readinto(ws, buf), 1)
     equal(stream.writes[0], PONG)
     equal(frames(b"".join(stream.writes[1:])), [(0x8A, b"q" * 125)])
-    drains = stream.drains
-    assert drains, "the answer may still be in the stream"
-    stream.say(b"\x82\x01y")
-    equal(await ws.readinto(buf), 1)
-    equal(stream.drains, drains, "drained though nothing was answered:")
+    for _ in range(2):
+        stream.say(b"\x82\x01y")
+        equal(await readinto(ws, buf), 1)
+        equal(stream.drains, 1, "before more is read, and only where something was answered:")
 
 
 async def test_pings_that_nobody_reads_the_answers_of_are_not_piled_up():
     ws, stream = socket(PING * 5_000 + b"\x82\x01x")
     stream.hold()
-    task = asyncio.create_task(ws.readinto(bytearray(256)))
+    task = asyncio.create_task(readinto(ws, bytearray(256)))
     other = asyncio.create_task(ws.drain())
     await settle()
     assert 0 < len(stream.writes) <= 256 // 7 + 1, len(stream.writes)
@@ -307,7 +306,7 @@ async def test_a_close_is_answered_and_is_the_end():
         equal(await read_all(ws), b"last")
         equal(frames(b"".join(stream.writes)), [(0x88, payload)])
         assert stream.drains
-        equal(await ws.readinto(bytearray(9)), 0)
+        equal(await readinto(ws, bytearray(9)), 0)
         with raises(OSError):
             ws.write(b"x")
 
@@ -321,9 +320,9 @@ async def test_a_connection_that_just_ends_is_the_end():
     ws, stream = socket(b"\x82\x05Hel")
     stream.end(OSError(104))
     buf = bytearray(9)
-    equal(await ws.readinto(buf), 3)
+    equal(await readinto(ws, buf), 3)
     with raises(OSError):
-        await ws.readinto(buf)
+        await readinto(ws, buf)
 
 
 async def test_frames_that_no_server_may_send():

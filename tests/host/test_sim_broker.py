@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from scripted import readinto
 
 from tools.sim import packets
 from tools.sim.broker import Broker, Watcher
@@ -59,7 +60,7 @@ async def heard(stream, seconds=5):
     data, buf = b"", bytearray(10_000)
     try:
         while True:
-            count = await asyncio.wait_for(stream.readinto(buf), seconds)
+            count = await asyncio.wait_for(readinto(stream, buf), seconds)
             if not count:
                 return data
             data += buf[:count]
@@ -211,7 +212,7 @@ def test_a_broker_that_stops_forgets_sessions_and_if_told_to_what_it_kept():
             world.broker.forgets = forgets
             world.broker.stop()
             with pytest.raises(OSError, match="reset"):
-                await stream.readinto(bytearray(1))
+                await readinto(stream, bytearray(1))
             with pytest.raises(OSError, match="refused"):
                 await world.network.connect(world.path, "broker", 1883)
             world.broker.start()

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from scripted import readinto
 
 from tools.sim.loop import Loop
 from tools.sim.network import SEND_BYTES, Network, Path
@@ -48,7 +49,7 @@ def connected(use):
 
 async def read(stream, size=100):
     buf = bytearray(size)
-    return bytes(buf[:await stream.readinto(buf)])
+    return bytes(buf[:await readinto(stream, buf)])
 
 
 def test_bytes_take_the_time_of_the_way():

@@ -24,7 +24,10 @@ async def ping(board, host, port, tls):
         buf = bytearray(4096)
         received = b""
         while len(received) < len(sent):
-            count = await stream.readinto(buf)
+            count = stream.read(buf)
+            if count is None:
+                await stream.readable()
+                continue
             if not count:
                 break
             received += bytes(buf[:count])

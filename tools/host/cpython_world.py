@@ -9,6 +9,7 @@ import time
 from certs import context, server_name
 from tls_errors import named
 
+_READ_BYTES = 4_096
 _TICKS_PERIOD_MS = 1 << 30  # as on an ESP32, so that nothing here relies on ticks that never wrap
 
 
@@ -65,25 +66,34 @@ class Stream:
     def __init__(self, reader, writer):
         self._reader = reader
         self._writer = writer
+        self._data = None  # read and not yet fetched; empty when the peer has closed
         # drain() means: all of it is with the kernel, or close to it under TLS, which at 0 would never resume.
         writer.transport.set_write_buffer_limits(high=1, low=0)
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Under TLS 1.3 the server judges our certificate after the handshake, but before its first byte.
         self._heard = writer.get_extra_info("ssl_object") is None
 
-    async def readinto(self, buf):
-        try:
-            data = await self._reader.read(len(buf))
-        except OSError as error:
-            raise self._why(error) from error
-        self._heard = True
-        buf[: len(data)] = data
-        return len(data)
+    def read(self, buf):
+        if not self._data:
+            return None if self._data is None else 0
+        count = min(len(buf), len(self._data))
+        buf[:count] = self._data[:count]
+        self._data = self._data[count:] or None
+        return count
 
-    def write(self, buf):
+    async def readable(self):
+        if not self._data:
+            try:
+                self._data = await self._reader.read(_READ_BYTES)
+            except OSError as error:
+                raise self._why(error) from error
+            self._heard = True
+
+    def write(self, buf, size=None):
         if self._writer.transport.is_closing():  # where asyncio itself would only log a warning
             raise self._why(self._reader.exception() or ConnectionResetError("connection lost"))
-        self._writer.write(bytes(buf))
+        self._writer.write(bytes(buf[:size]))
+        return not self._writer.transport.get_write_buffer_size()
 
     async def drain(self):
         try:

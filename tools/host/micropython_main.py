@@ -21,7 +21,9 @@ COLLECT_BYTES = 4_096  # collecting this often keeps what is free in one piece: 
 
 
 async def _stop(node):
-    await Stream(sys.stdin.buffer, None).readinto(bytearray(128))  # no less: signal descriptors hand out whole records
+    stream = Stream(sys.stdin.buffer, None)
+    await stream.readable()
+    stream.read(bytearray(128))  # no less: signal descriptors hand out whole records
     node.stop()
     await asyncio.sleep(GRACE_S)
     return "stopped"

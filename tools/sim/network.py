@@ -226,33 +226,38 @@ class Stream:
         self._pending = None  # bytes that the socket did not take yet
         self.peer = None
 
-    async def readinto(self, buf):
-        """Wait for bytes; how many there were, 0 when the peer has closed. Raises OSError."""
-        while not self._data:
-            if self._closed:
-                raise OSError(9, "closed")
-            if self._error is not None:
-                raise self._error
-            if self._end:
-                return 0
+    async def readable(self):
+        """Wait until `read` gives something or raises."""
+        while not (self._data or self._closed or self._end or self._error is not None):
             self._waiter = self._connection.loop.create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
+
+    def read(self, buf):
+        """How many bytes were read, 0 when the peer has closed, None when nothing is there now. Raises OSError."""
+        if not self._data:
+            if self._closed:
+                raise OSError(9, "closed")
+            if self._error is not None:
+                raise self._error
+            return 0 if self._end else None
         count = min(len(buf), len(self._data))
         buf[:count] = self._data[:count]
         self._data = self._data[count:]
         return count
 
-    def write(self, buf):
-        """Hand bytes to the socket; what it does not take waits for `drain`. Raises OSError."""
+    def write(self, buf, size=None):
+        """Hand the first `size` bytes to the socket; what it does not take waits for `drain`, and whether it took all
+        is returned. Raises OSError."""
         if self._closed or self._error is not None:
             raise self._error or OSError(9, "closed")
         if self._pending:
-            self._pending += buf
+            self._pending += buf[:size]
         else:
-            self._send(bytes(buf))
+            self._send(bytes(buf[:size]))
+        return not self._pending
 
     def _send(self, data):
         flow = self.peer.inbound

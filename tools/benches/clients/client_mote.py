@@ -17,7 +17,7 @@ class Bench:
 
     async def _open(self):
         self._stream = await connect(resolve(self._host, self._port), self._host, None)
-        self._client = Client(self._stream, None, self._acknowledged)
+        self._client = Client(self._stream, None, self._acknowledged, window=WINDOW)
         self._task = asyncio.create_task(self._client.run())
 
     def _acknowledged(self, token):
