@@ -17,6 +17,7 @@ from tools import micropython  # noqa: E402 - needs the root on sys.path, also w
 
 DEVICE = ROOT / "tests" / "device"
 _FILE_TIMEOUT_S = 1_800 if os.environ.get("MOTE_SOAK") else 240  # a whole file; the slowest takes seconds
+_HEAPS = {"test_wear": "24m"}  # a file whose tests hold a board's whole flash in memory
 _RESULT = re.compile(r"^(PASS|FAIL) \w+\.(\w+)$")
 
 
@@ -74,7 +75,8 @@ class MicroPythonFile(pytest.File):
     def run(self, *options):
         """Run the file from its sources; return (exit status or None for a hang, all that was printed)."""
         process = subprocess.Popen(
-            micropython.command(str(DEVICE / "run.py"), *options, self.path.stem), cwd=ROOT,
+            micropython.command(str(DEVICE / "run.py"), *options, self.path.stem, heap=_HEAPS.get(self.path.stem)),
+            cwd=ROOT,
             env=micropython.environment("lib", "tests/device", ".", "build"),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
