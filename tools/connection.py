@@ -184,9 +184,13 @@ class Connection:
                 raise self._unreachable(f"it did not acknowledge a message to {topic} within {ANSWER_S} s")
             self._acknowledged.discard(packet_id)
 
+    def _paho(self, **options):
+        """The bare client: a name of its own, and nothing kept for it while it is away."""
+        return paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311,
+                           **{"client_id": "mote-" + secrets.token_hex(4), **options})
+
     def _new_client(self):
-        client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2, client_id="mote-" + secrets.token_hex(4), protocol=paho.MQTTv311)
+        client = self._paho()
         client.connect_timeout = CONNECT_S
         client.reconnect_delay_set(_RETRY_MIN_S, _RETRY_MAX_S)
         if self.target.user is not None:
@@ -264,16 +268,44 @@ class Connection:
             self._acknowledged.add(packet_id)
             self._changed.notify_all()
 
+    def _taken(self, message):
+        return Message(time.time(), message.topic, message.payload, message.retain)
+
     def _arrived(self, client, userdata, message):
         with self._changed:
             try:
-                self._queue.append(Message(time.time(), message.topic, message.payload, message.retain))
+                self._queue.append(self._taken(message))
             except UnicodeDecodeError:  # a topic that is no text: nothing of ours, and paho's thread must live
                 self.dropped += 1
             if len(self._queue) > _QUEUE_MESSAGES:
                 self._queue.popleft()
                 self.dropped += 1
             self._changed.notify_all()
+
+
+Kept = namedtuple("Kept", (*Message._fields, "packet_id", "qos"))
+Kept.__doc__ = "A Message that the broker keeps until it is acknowledged."
+
+
+class Durable(Connection):
+    """As Connection, for who must miss nothing: the broker keeps `session`, and in it every message at QoS 1 until
+    `acknowledge`, also while nobody is connected, as many as it is willing to keep. Messages are of the type Kept."""
+
+    def __init__(self, target, filters, session, on_change=None):
+        super().__init__(target, filters, on_change)
+        self._session = session
+
+    def acknowledge(self, messages):
+        """Let the broker forget these messages."""
+        for message in messages:
+            if message.qos:
+                self._client.ack(message.packet_id, message.qos)
+
+    def _paho(self, **options):
+        return super()._paho(client_id=self._session, clean_session=False, manual_ack=True)
+
+    def _taken(self, message):
+        return Kept(*super()._taken(message), message.mid, message.qos)
 
 
 def _ignore(text):
