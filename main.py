@@ -1,4 +1,5 @@
-"""The runner of an ESP32: Board -> Node -> run -> reset. However it ends, it begins again; only Ctrl-C stops it."""
+"""The runner of an ESP32: Board -> Node -> run -> reset or deep sleep. However it ends, it begins again; only Ctrl-C
+stops it."""
 
 import sys
 import time
@@ -12,13 +13,15 @@ def main():
         import asyncio
 
         from firmware.board import Board
-        from firmware.node import Node
         from lending import lend
 
         board = Board()
         board.feed()  # from here on a hang ends in a reset, too
-        board.log("node: " + asyncio.run(Node(board, lend).run()))
+        node = lend("firmware.start").chosen(board, lend)
+        ending = asyncio.run(node.run())
+        board.log("node: " + ending)
         lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
+        lend("firmware.start").follow(board, node, ending)
     except Exception as error:  # the last line of defence, which shows it
         sys.print_exception(error)
         remember(error)

@@ -39,7 +39,6 @@ class Board:
     random = staticmethod(random.random)
     log = staticmethod(print)
     reset = staticmethod(machine.reset)
-    deep_sleep = staticmethod(machine.deepsleep)
     flag = asyncio.ThreadSafeFlag
 
     def __init__(self, root=""):
@@ -51,8 +50,10 @@ class Board:
         self.interpreter = "MicroPython %d.%d.%d" % tuple(sys.implementation.version[:3])
         cause = machine.reset_cause()
         self.reset_cause = _CAUSES[cause if 0 < cause < len(_CAUSES) else 0]
+        self.woken_by_pin = self.reset_cause == "deep-sleep" and machine.wake_reason() != machine.TIMER_WAKE
         self.files = Store(_state_folder(root))
         self._epoch_s = 0 if time.gmtime(0)[0] == 1970 else _YEARS_30_S
+        self.hints = None  # what makes the next join quick, for JSON: lib/rejoin.py, and addresses of hosts
         self.i2c_pins = None, None  # of bus 0, (SCL, SDA): None is the port's own choice
         self._clock_s = int(self.files.load(_CLOCK) or 0)
         self._buses = {}
@@ -64,6 +65,12 @@ class Board:
     def time_s(self):
         """Unix seconds, None while nobody has told them."""
         return self._shown_s() if self._clock_s >= 0 and self._shown_s() >= _FIRST_S else None
+
+    def clock_ms(self):
+        """Milliseconds of the clock that goes on through deep sleep; jumps when it is set."""
+        return time.time_ns() // 1_000_000 + 1000 * self._epoch_s
+
+    awake_ms = staticmethod(time.ticks_ms)  # since this start, where ticks begin
 
     async def sync_time(self, servers):
         """Set the clock by the first of `servers` that answers; it survives a reset. OSError: none did."""
@@ -120,7 +127,11 @@ class Board:
         """Join the best of `networks`, as lib/wifi.py says. Raises OSError with a reason."""
         if self._wlan is None:  # takes 34 KB of the memory that TLS lives on, so not before it is needed
             self._wlan = network.WLAN(network.STA_IF)
-        await _lent("wifi").join(self._wlan, networks, self)
+        hints, self.hints = self.hints, None
+        if hints is None or not await _lent("rejoin").rejoin(self._wlan, networks, self, hints):
+            found = await _lent("wifi").join(self._wlan, networks, self)
+            hints = list(found) + [self._wlan.ifconfig(), self.clock_ms() // 1000, {}]
+        self.hints = hints
 
     def joined(self):
         return self._wlan is not None and self._wlan.isconnected()
@@ -142,9 +153,11 @@ class Board:
             if self.time_s() is None:
                 self._guess_time()
         # Looked up once, since that blocks and a name server may be down; anew after a failure.
-        addresses = self._addresses.pop((host, port), None) or stream.resolve(host, port)
+        known = self.hints[5] if self.hints else {}
+        addresses = self._addresses.pop((host, port), None) or stream.resolve(known.pop(host, host), port)
         result = await stream.connect(addresses, host, tls)
         self._addresses = {(host, port): addresses}
+        known[host] = addresses[0][-1][0]
         return result
 
     def feed(self):
@@ -152,6 +165,28 @@ class Board:
         if self._watchdog is None:
             self._watchdog = machine.WDT(timeout=_WATCHDOG_MS)
         self._watchdog.feed()
+
+    def rtc_read(self):
+        """What was last written to the memory that a reset and deep sleep leave alone; b"" after a power cut."""
+        return machine.RTC().memory()
+
+    def rtc_write(self, data):
+        """Replace all of it, up to 2,048 bytes."""
+        machine.RTC().memory(data)
+
+    def deep_sleep(self, ms, pin=None):
+        """Sleep, and start anew after `ms` or when `pin` (one that can wake the chip) changes; never returns."""
+        if pin is not None:
+            try:
+                wake = _device(machine.Pin, pin, machine.Pin.IN)
+                level = esp32.WAKEUP_ALL_LOW if wake.value() else esp32.WAKEUP_ANY_HIGH
+                if hasattr(esp32, "wake_on_ext0"):
+                    esp32.wake_on_ext0(wake, level)
+                else:
+                    esp32.wake_on_gpio((wake,), level)
+            except (OSError, ValueError, AttributeError) as error:  # the clock is left
+                self.log("power.wake_pin: %s" % error)
+        machine.deepsleep(ms)
 
     def memory(self):
         """gc.mem_free() counts a block that Python might take from the rest of the system, which needs it."""

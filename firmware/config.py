@@ -1,11 +1,10 @@
-"""The configuration: one table of keys, what may stand in it, and every mistake at once. What the node obeys is
-config.json as provisioned, a patch merged over it (RFC 7396), and the table's defaults."""
+"""The configuration: one table of keys, what may stand in it, and every mistake at once."""
 
 import json
 
 # One line a key: name, kind, lowest, highest (of a number, or of a text's length), default as JSON, flags.
 # `*` stands for any name. Flags: `?` null is allowed, `!` secret, `+` must be there, `r` a change reconnects,
-# `t` and is on trial, as it could strand the node. Text, because a table of tuples would take five times the heap.
+# `t` and is on trial, as it could strand the node, `s` starts anew. Text: tuples would take five times the heap.
 KEYS = """
 schema int 1 1 1 -
 node.id id 1 23 null ?rt
@@ -56,7 +55,11 @@ homeassistant.controls bool 0 0 true r
 config.key hex 64 64 null ?!
 config.trial_s int 10 3600 120 -
 time.servers hosts 1 4 ["pool.ntp.org"] -
-power.mode id 1 23 "always" r
+power.mode always/deepsleep 6 9 "always" s
+power.send_every int 1 1000 1 r
+power.awake_s int 2 60 15 -
+power.awake_until int 0 4102444800 0 s
+power.wake_pin int 0 48 null ?
 board.led_pin int 0 48 null ?
 board.scl_pin int 0 48 null ?r
 board.sda_pin int 0 48 null ?r
@@ -68,14 +71,13 @@ _NAMED = ("wifi", "sensors")  # sections whose keys are names of the user's choi
 _ALLOWED = {
     "int": "a whole number from %s to %s",
     "number": "a number from %s to %s",
-    "bool": "true or false",
+    "bool": "true or false", "hex": "64 lowercase hex digits",
     "id": "%s to %s of a-z, 0-9, _ and -, neither `all` nor `group`",
     "ids": "a list of %s to %s names of a-z, 0-9, _ and -",
     "hosts": "a list of %s to %s host names",
     "topic": "a topic of %s to %s bytes without + # \" \\, and no / or $ at its ends",
     "path": "the path of a WebSocket, / first, without spaces, %s to %s characters",
     "files": "a file name, or one or two base64 DER certificates, %s to %s characters each",
-    "hex": "64 lowercase hex digits",
     "text": "a text of %s to %s bytes",
 }
 
@@ -92,11 +94,10 @@ def row(path):
 
 def rows():
     """Yield every line of the table, as a list of six words."""
-    at = 1
-    while at < len(KEYS):
-        end = KEYS.find("\n", at)
-        yield KEYS[at:end].split(" ")
-        at = end + 1
+    at = 0
+    while (end := KEYS.find("\n", at + 1)) > 0:
+        yield KEYS[at + 1 : end].split(" ")
+        at = end
 
 
 def merge(target, patch):
@@ -105,36 +106,32 @@ def merge(target, patch):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
     for key in patch:
+        result[key] = merge(result.get(key), patch[key])
         if patch[key] is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge(result.get(key), patch[key])
+            del result[key]
     return result
 
 
 def leaves(document, path=()):
     """Yield (path, value) of each value that is not an object, and of each empty object."""
     for key in document:
-        value = document[key]
-        if isinstance(value, dict) and value:
-            yield from leaves(value, path + (key,))
+        if isinstance(document[key], dict) and document[key]:
+            yield from leaves(document[key], path + (key,))
         else:
-            yield path + (key,), value
+            yield path + (key,), document[key]
 
 
 def filled(result):
     """The document itself, now with a default for every key of the table, and no network or sensor that is null."""
     for key, _, _, _, default, _ in rows():
         parts = key.split(".")
+        at = result.get(parts[0]) or {} if len(parts) > 1 else result
         if parts[-1] == "*":
-            named = result.get(parts[0]) or {}
-            result[parts[0]] = {name: named[name] for name in named if named[name] is not None}
-        if "*" in parts or "tls" in parts:
-            continue
-        at = result
-        for part in parts[:-1]:
-            at[part] = at.get(part) or {}
-            at = at[part]
+            result[parts[0]] = {name: at[name] for name in at if at[name] is not None}
+        if "*" in parts or "tls" in parts or key[:6] == "power." and (at.get("mode") or "deepsleep") != "deepsleep":
+            continue  # a node that never sleeps need not hold how
+        if at is not result:
+            result[parts[0]] = at
         if at.get(parts[-1]) is None:
             at[parts[-1]] = json.loads(default)
     result["mqtt"].setdefault("tls", None)
@@ -175,11 +172,9 @@ def _at(document, parts):
 
 def _required(document):
     """Keys that must have a value and have none."""
-    if _at(document, ("mqtt", "host")) is None:
-        yield "mqtt", "host"
-    tls = _at(document, ("mqtt", "tls"))
-    if isinstance(tls, dict) and tls.get("ca") is None:
-        yield "mqtt", "tls", "ca"
+    for path in (("mqtt", "host"), ("mqtt", "tls", "ca")):
+        if _at(document, path) is None and (len(path) == 2 or isinstance(_at(document, path[:-1]), dict)):
+            yield path
     sensors = _at(document, ("sensors", "*")) or {}
     for name in sensors:
         if isinstance(sensors[name], dict) and sensors[name].get("driver") is None:
@@ -238,7 +233,7 @@ def _good(kind, low, high, value):
         return isinstance(value, int if kind == "int" else (int, float)) and low <= value <= high
     if kind == "ids" or kind == "hosts":
         fits = isinstance(value, list) and low <= len(value) <= high
-        return fits and all([_good("id" if kind == "ids" else "text", 1, 64, item) for item in value])
+        return fits and all([_good(kind[:-1], 1, 64, item) for item in value])
     if kind == "files" and isinstance(value, list):
         return 1 <= len(value) <= 2 and all([_good("text", low, high, item) for item in value])
     if not isinstance(value, str) or not low <= _size(value) <= high or "\0" in value:

@@ -50,7 +50,7 @@ def hold(board, table, settings, document, state, reason):
 
 def obey(board, table, settings, data):
     """Obey a document from `config/set` (bytes, or None when it was too long). Returns None when it changed nothing,
-    else what follows, "live" or "reconnect", after which `tell` is due."""
+    else what follows, "live", "reconnect" or "restart", after which `tell` is due."""
     patch = stored(board)["patch"]
     key = settings.effective["config"]["key"]
     try:
@@ -133,9 +133,12 @@ def change(board, table, settings, revision, patch):
         raise ConfigError("config.key comes with config.json, never over the air")
     effective = table.filled(whole)
     effect = "reconnect" if table.differs(settings.effective, effective, "r") else "live"
+    effect = "restart" if table.differs(settings.effective, effective, "s") else effect
     document, before = {"revision": revision, "patch": patch}, stored(board)
     if "old" in before or table.differs(settings.effective, effective, "t"):
         document["old"] = before.get("old", before["patch"])
+        if effect == "restart":
+            document["first"] = True
     store(board, document)  # last of all, so that a lack of memory cannot leave it half done
     settings.revision, settings.effective, settings.trial = revision, effective, "old" in document
     return effect
@@ -177,8 +180,7 @@ def refuse(board, table, settings, reason):
 
 
 def refused(board, table, settings, patch, error):
-    reason = error.args[0]
-    problems = error.args[1] if len(error.args) > 1 else ()
+    reason, problems = (error.args + ((),))[:2]
     board.log("config refused: %s %s" % (reason, " ".join([str(problem[0]) for problem in problems])))
     settings.report = ()  # room for the next
     settings.report = _report(table, settings.effective, settings.revision, patch, "rejected", reason, problems)
@@ -229,8 +231,7 @@ def parsed(data):
 
 
 def check_depth(data):
-    depth = deepest = 0
-    quoted = escaped = False
+    depth = deepest = quoted = escaped = 0
     for byte in data:
         if escaped:
             escaped = False

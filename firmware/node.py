@@ -131,6 +131,8 @@ class Node:
             self._refuse("not enough memory")
         if effect:
             self._build()
+            if effect == "restart":
+                return self._restart(None)
             try:
                 self._change("tell")
             except MemoryError:  # at the start, where there is room, it will be told

@@ -16,7 +16,8 @@ REASONS = {  # by the status that an attempt ends with; 15: the 4-way handshake 
 async def join(wlan, networks, board):
     """Join the strongest of `networks` {"ssid": {"password": str or None}} that lets us in.
 
-    The scan blocks for 2 s. Raises OSError with a reason, after 20 s at most; then the radio is off.
+    The scan blocks for 2 s. Returns (SSID, BSSID in hex, channel), the last two None for one that hides. Raises OSError
+    with a reason, after 20 s at most; then the radio is off.
     `board` has ticks_ms, ticks_diff and sleep_ms.
     """
     try:
@@ -24,11 +25,11 @@ async def join(wlan, networks, board):
         wlan.config(reconnects=0)  # or the driver is a second retry loop
         problem = OSError("no network is configured")
         choice = strongest(wlan.scan(), networks)
-        for ssid, bssid in choice:
+        for ssid, bssid, channel in choice:
             wlan.connect(ssid, networks[ssid].get("password"), bssid=bssid)
             status = await _outcome(wlan, board, LIMIT_MS // len(choice))
             if wlan.isconnected():
-                return
+                return ssid, bssid and bssid.hex(), channel
             problem = OSError("%s: %s" % (ssid, REASONS.get(status, "Wi-Fi status %s" % status)))
         raise problem
     finally:
@@ -51,8 +52,8 @@ async def _outcome(wlan, board, limit_ms):
 
 
 def strongest(scan, networks):
-    """[(SSID, BSSID)] of the networks in reach, best signal first."""
+    """[(SSID, BSSID, channel)] of the networks in reach, best signal first."""
     known = {ssid.encode(): ssid for ssid in networks}
     scan.sort(key=lambda entry: -entry[3])
-    found = [(known.pop(entry[0]), entry[1]) for entry in scan if entry[0] in known]
-    return found or [(ssid, None) for ssid in networks]  # those that hide, perhaps
+    found = [(known.pop(entry[0]), entry[1], entry[2]) for entry in scan if entry[0] in known]
+    return found or [(ssid, None, None) for ssid in networks]  # those that hide, perhaps

@@ -11,6 +11,7 @@ import os
 from tools import ROOT, build, micropython
 
 RUNNER = "tools.host.micropython_main"  # stands in for main.py, and its board for firmware/board.py
+NODE = "firmware.node"  # whose name is in firmware/start.py, which is only lent
 HARDWARE = "firmware.board"  # imports what only an ESP32 has: its bytes are known, its heap is not
 OWN = "(MicroPython's own)"
 
@@ -101,6 +102,7 @@ def _every_node(files):
         elif name not in files and name.partition(".")[0] not in ("firmware", "tools"):
             own.add(name)
 
+    visit(NODE)
     visit(RUNNER)
     return order, sorted(own)
 

@@ -59,7 +59,11 @@ WHAT = {
     "config.key": "once set, documents from the network are refused: their signed form is not built yet",
     "config.trial_s": "how long a change of the connection may take to prove itself before it is taken back",
     "time.servers": "time servers, the first that answers",
-    "power.mode": "`always`: the node never sleeps, nothing else is built yet",
+    "power.mode": "`always`: the node never sleeps; `deepsleep`: it sleeps between readings (docs/power.md)",
+    "power.send_every": "only each so many-th wake connects, and brings all readings since the last",
+    "power.awake_s": "the longest that a wake may last",
+    "power.awake_until": "until this time (Unix seconds) the node stays awake, whatever the mode says",
+    "power.wake_pin": "GPIO whose change wakes it at once, on chips where that pin can; the resistor is yours",
     "board.led_pin": "GPIO of an LED that `identify` blinks",
     "board.scl_pin": "I2C clock; unset: the chip's default",
     "board.sda_pin": "I2C data; unset: the chip's default",
@@ -70,7 +74,8 @@ HEAD = """# Every key of a configuration
 Written by `make keys` from the one table that nodes check and obey (`firmware/config.py`); a test holds it current.
 `mote config validate FILE` checks a file by it. `null`, or leaving a key out, means its default.
 
-What a change over MQTT does: *live* holds from the next reading on; *reconnects* says goodbye and connects again;
+What a change over MQTT does: *live* holds from the next reading on; *reconnects* says goodbye and connects again,
+*restarts* starts anew;
 *on trial* does that, and is taken back by itself unless the node hears itself through the new connection within
 `config.trial_s`. Secrets are never reported. `*` stands for names of your choice.
 
@@ -87,7 +92,7 @@ def allowed(line):
 
 def effect(flags):
     """What a change does."""
-    words = "on trial" if "t" in flags else "reconnects" if "r" in flags else "live"
+    words = "on trial" if "t" in flags else "reconnects" if "r" in flags else "restarts" if "s" in flags else "live"
     return words + (", secret" if "!" in flags else "")
 
 

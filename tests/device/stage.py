@@ -72,6 +72,7 @@ class Board:
     interpreter = "Python 3"
     model = "Board of a test"
     reset_cause = "power-on"
+    woken_by_pin = False
 
     def __init__(self, config=None):
         self.config = config if isinstance(config, bytes) else json.dumps(config).encode()
@@ -90,6 +91,9 @@ class Board:
         self.opened = []
         self.syncs = []
         self.free = 50_000
+        self.rtc = b""
+        self.woken_ms = 0
+        self.hints = None
         self.log = self.said.append
         self._sleepers = []
         self._count = 0
@@ -118,6 +122,19 @@ class Board:
 
     def time_s(self):
         return None if self.unix_s is None else self.unix_s + self.now_ms // 1000
+
+    def clock_ms(self):
+        return (1000 * self.unix_s if self.unix_s else 946_684_800_000) + self.now_ms
+
+    def awake_ms(self):
+        return self.now_ms - self.woken_ms
+
+    def rtc_read(self):
+        return self.rtc
+
+    def rtc_write(self, data):
+        assert len(data) <= 2_048
+        self.rtc = bytes(data)
 
     async def sync_time(self, servers):
         self.moves += 1
@@ -296,6 +313,11 @@ class Line(Stream):
             grants = [128 if name in broker.refused else qos for name, qos in self.filters]
             if broker.grants:
                 self.say(packet(0x90, body[:2], bytes(grants)))
+            wanted = [name for name, _ in self.filters if name in broker.kept]
+            if broker.kept_late:
+                asyncio.create_task(self._deliver_later(wanted))
+            else:
+                self._deliver_kept(wanted)
         elif first >> 4 == 3:
             self._take(first, body)
         elif first == 0xC0:
@@ -308,6 +330,14 @@ class Line(Stream):
         else:
             assert first == 0x40, "packet %02x" % first
             self.events.append("PUBACK")
+
+    def _deliver_kept(self, wanted):
+        for name in wanted:
+            self.deliver(name, self._broker.kept[name], dict(self.filters)[name], True)
+
+    async def _deliver_later(self, wanted):
+        await self._board.sleep_ms(50)
+        self._deliver_kept(wanted)
 
     def _take(self, first, body):
         qos = first >> 1 & 3
@@ -336,6 +366,8 @@ class Broker:
         self.pongs = True
         self.echoes = True  # whether what is published on a topic that is subscribed comes back
         self.slow_close = False
+        self.kept = {}  # topic: payload, retained before the node came
+        self.kept_late = False  # whether that is sent after the answers to what follows a SUBSCRIBE
 
     def accept(self, board):
         self.lines.append(Line(self, board))
@@ -376,6 +408,7 @@ class Stage:
                 pass  # ours
 
     def start(self, coroutine):
+        self._tasks = [task for task in self._tasks if not task.done()]
         self._tasks.append(asyncio.create_task(self._run(coroutine)))
 
     async def pass_ms(self, ms):

@@ -3,6 +3,7 @@
 import asyncio
 
 import flash
+import retained
 from boards import HOME, RESETS, on_every_board
 from fakes import chip
 from minitest import equal, near, raises
@@ -63,8 +64,42 @@ async def test_the_little_things_answer():
         equal(board.read_config(), b'{"schema": 1}')
         with raises(RESETS):
             board.reset()
-        with raises(RESETS):
-            board.deep_sleep(1)
+        for plan in ((1,), (1, None), (1, 4)):
+            if board.chips != "none" or plan != (1, 4):
+                with raises(RESETS):
+                    board.deep_sleep(*plan)
+        equal((board.hints, board.woken_by_pin), (None, False))
+
+    await on_every_board(check)
+
+
+async def test_memory_that_a_reset_leaves_alone():
+    async def check(board):
+        equal(board.rtc_read(), b"")
+        for data in (b"kept", bytearray(2_048), b""):
+            board.rtc_write(data)
+            equal(board.rtc_read(), bytes(data))
+        board.rtc_write(b"mine")
+        for slot in (retained.BOOT, retained.RECORDER, retained.SLEEP):
+            equal(retained.load(board, slot), None)
+            retained.save(board, slot, bytes((slot[0] & 255,)) * (slot[1] - 6))
+            with raises(ValueError):
+                retained.save(board, slot, bytes(slot[1] - 5))
+        for slot in (retained.BOOT, retained.RECORDER, retained.SLEEP):
+            equal(retained.load(board, slot), bytes((slot[0] & 255,)) * (slot[1] - 6))
+        retained.save(board, retained.RECORDER, b"")
+        equal(retained.load(board, retained.RECORDER), None)
+        assert retained.load(board, retained.BOOT) and retained.load(board, retained.SLEEP)
+
+    await on_every_board(check)
+
+
+async def test_the_clock_that_goes_on_asleep_and_the_time_awake():
+    async def check(board):
+        clock, awake = board.clock_ms(), board.awake_ms()
+        await board.sleep_ms(30)
+        assert 25 <= board.clock_ms() - clock < 5_000, board.clock_ms() - clock
+        assert 0 <= awake and 25 <= (board.awake_ms() - awake) % (1 << 30) < 5_000
 
     await on_every_board(check)
 

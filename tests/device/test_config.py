@@ -44,6 +44,7 @@ WRONG = {
     "files": (1, True, {}, "", [], [""], [1], [None], ["a", "b", "c"], "a\0"),
     "hex": (1, True, [], {}, "a" * 63, "A" * 64, "g" * 64, " " * 64),
     "text": (1, True, [], ["a"], {}, 1.5, "a\0b"),
+    "always/deepsleep": (1, True, [], {}, "", "sleep", "Always", "always/deepsleep"),
     "all/latest/none": (1, True, "", "some", "all/latest", ["all"], {}),
 }
 RIGHT = {
@@ -105,7 +106,7 @@ def test_every_default_is_what_its_own_check_accepts():
     count = 0
     for path, kind, _, _, default, flags in rows():
         count += 1
-        assert set(flags) <= set("-?!+rt"), path
+        assert set(flags) <= set("-?!+rts"), path
         assert kind in WRONG, path
         if "+" in flags:
             equal(default, None, path)
@@ -376,7 +377,8 @@ def test_only_keys_that_say_so_need_a_new_connection():
     equal(sorted(live), sorted([
         "schema", "telemetry.interval_s", "telemetry.qos", "telemetry.diagnostics_s", "sensors.air.interval_s",
         "sensors.air.deadband", "sensors.air.keep", "outbox.spill_after_s", "outbox.flash_bytes",
-        "config.key", "config.trial_s", "time.servers", "board.led_pin"]))
+        "config.key", "config.trial_s", "time.servers", "board.led_pin", "power.mode", "power.awake_s",
+        "power.awake_until", "power.wake_pin"]))
 
 
 def test_a_network_or_sensor_that_comes_or_goes_needs_a_new_connection():

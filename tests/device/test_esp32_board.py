@@ -1,6 +1,7 @@
 """What the ESP32's board does beyond the contract, on the fakes: Wi-Fi, clock, watchdog, what it refuses."""
 
 import asyncio
+import json
 
 from boards import HOME, Server, echo, esp32
 from fakes import chip
@@ -124,6 +125,71 @@ async def test_joins_a_hidden_network():
         device.access_points.append(AccessPoint("attic", -70, "spiders!!", hidden=True))
         await board.join({"attic": {"password": "spiders!!"}})
         equal(board.rssi(), -70)
+
+
+async def test_comes_back_to_its_network_without_a_scan_and_without_dhcp():
+    with esp32() as device:
+        device.access_points.append(AccessPoint("home", -80, "correct horse"))
+        board = device.board()
+        await board.join(HOME)
+        hints = json.loads(json.dumps(board.hints))
+        equal((hints[0], hints[2], hints[3]), ("home", 6, ["192.0.2.7", "255.255.255.0", "192.0.2.1", "192.0.2.1"]))
+        board = device.board()
+        board.hints = hints
+        began_ms = device.clock.now_ms
+        await board.join(HOME)
+        assert device.clock.now_ms - began_ms < 600, device.clock.now_ms - began_ms
+        equal((board.rssi(), board.address()), (-60, "192.0.2.7"))
+        equal(board.hints, hints)
+
+
+async def test_asks_for_an_address_again_after_an_hour():
+    with esp32() as device:
+        board = device.board()
+        await board.join(HOME)
+        hints = json.loads(json.dumps(board.hints))
+        since_s = hints[4]
+        device.clock.now_ms += 3_601_000
+        board = device.board()
+        board.hints = hints
+        began_ms = device.clock.now_ms
+        await board.join(HOME)
+        assert 2_000 < device.clock.now_ms - began_ms < 3_000, "an association with DHCP, but no scan"
+        assert board.hints[4] - since_s >= 3_600
+
+
+async def test_an_access_point_that_is_gone_costs_seconds_and_then_a_scan():
+    with esp32() as device:
+        board = device.board()
+        await board.join(HOME)
+        hints = json.loads(json.dumps(board.hints))
+        device.access_points[:] = [AccessPoint("home", -70, "correct horse")]
+        board = device.board()
+        board.hints = hints
+        await board.join(HOME)
+        equal(board.rssi(), -70)
+        assert board.hints[1] != hints[1]
+        board = device.board()
+        board.hints = ["elsewhere", "020000000000", 6, ("192.0.2.9",) * 4, 0, {}]
+        await board.join(HOME)
+        equal(board.rssi(), -70, "a network that is configured no more:")
+
+
+async def test_a_pin_that_wakes_and_one_that_cannot():
+    with esp32() as device:
+        board = device.board()
+        for plan, wakers, words in (((5, 33), [(33, True)], ""), ((5, 13), [], "invalid pin"),
+                                    ((5, 99), [], "invalid pin"), ((5,), [], ""), ((5, None), [], "")):
+            said, device.wakers = [], []
+            board.log = said.append
+            with raises(chip.Reset) as caught:
+                board.deep_sleep(*plan)
+            equal(caught.value.args, ("deep sleep", 5))
+            equal(device.wakers, wakers, "%r:" % (plan,))
+            assert words in " ".join(said) and bool(words) == bool(said), said
+        for cause, wake, by_pin in ((4, 4, False), (4, 2, True), (4, 7, True), (1, 0, False)):
+            device.cause, device.wake = cause, wake
+            equal(device.board().woken_by_pin, by_pin)
 
 
 async def test_names_why_it_cannot_join():

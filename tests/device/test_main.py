@@ -2,8 +2,10 @@
 
 import sys
 
+import retained
 from fakes import Module, Swapped
 from fakes.chip import Reset
+from lending import load
 from minitest import equal, raises
 
 _modules = sys.modules
@@ -24,14 +26,30 @@ class Bench:
         self._run = run
         self._cause = cause
         self._level = level
+        self.rtc = b""
 
     def board(self, root=""):
         """The class Board, of the node and of rescue."""
-        return Module(feed=lambda: self.did.append("feed"), log=self.did.append, files="files")
+        return Module(
+            feed=lambda: self.did.append("feed"), log=self.did.append, rtc_read=lambda: self.rtc,
+            rtc_write=self.write, deep_sleep=self.sleep, read_config=lambda: b"{}",
+            files=Module(load=lambda name: None))
+
+    def write(self, data):
+        self.rtc = bytes(data)
+
+    def sleep(self, *plan):
+        self.did.append(plan)
+        raise Reset()
 
     def node(self, board, fetch):
         """The class firmware.node.Node."""
         return Module(run=self._run)
+
+    def sleeper(self, board, fetch):
+        """The class firmware.sleeper.Node."""
+        self.did.append("sleeper")
+        return Module(run=self._run, rest=(5_000, 33))
 
     def reset(self):
         self.did.append("reset")
@@ -59,8 +77,9 @@ class Bench:
             "rescue": Module(main=lambda board: self.did.append("rescue")),
             "firmware.board": Module(Board=self.board),
             "firmware.node": Module(Node=self.node),
+            "firmware.sleeper": Module(Node=self.sleeper),
             "firmware.starts": starts,
-            "lending": Module(lend=lambda name: starts),
+            "lending": Module(lend=load, load=load),
         }
 
     def imported(self, name):
@@ -105,6 +124,10 @@ async def ends():
     return "restart"
 
 
+async def falls_asleep():
+    return "asleep"
+
+
 async def fails():
     raise KeyError("a bug")
 
@@ -115,6 +138,12 @@ async def interrupted():
 
 def test_a_node_that_ends_is_started_again_and_is_no_boot_loop():
     equal(Bench(ends).main(), ["feed", "node: restart", "survived", "reset"])
+
+
+def test_a_node_that_sleeps_is_known_by_what_it_has_kept_and_sleeps():
+    bench = Bench(falls_asleep)
+    retained.save(bench.board(), retained.SLEEP, b"kept")
+    equal(bench.main(), ["feed", "sleeper", "node: asleep", "survived", "asleep for 5000 ms", (5_000, 33)])
 
 
 def test_a_node_that_fails_is_shown_and_remembered_and_started_again():

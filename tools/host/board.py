@@ -19,6 +19,7 @@ _NO_DEVICE = 19  # ENODEV: what a bus says when nothing answers
 
 class HostBoard(World):
     """`options`: "config" (path), "state" (folder, its flash), "mac", "model" (text), "chips" ("simulated" or "none");
+    "rtc" (what outlives a reset and deep sleep), "cause" (of the start), "woken_by_pin";
     for simulated chips "buses" (with i2c, input_pin, ...) or "wire" (a descriptor to the process that has them).
 
     `poll`, where it is not None, has to be called some times a second: it brings pin interrupts.
@@ -34,7 +35,11 @@ class HostBoard(World):
         self.default_id = "host-" + self.mac[9:].replace(":", "")
         self.interpreter = self.name + " %d.%d.%d" % tuple(sys.implementation.version[:3])
         self.model = options["model"]
-        self.reset_cause = "power-on"
+        self._options = options
+        self._began = self.ticks_ms()
+        self.reset_cause = options.get("cause", "power-on")
+        self.woken_by_pin = options.get("woken_by_pin", False)
+        self.hints = None
         self.random = random.random
         random.seed(int.from_bytes(os.urandom(4), "little"))
         if options.get("wire") is not None and not options.get("buses"):
@@ -48,6 +53,12 @@ class HostBoard(World):
 
     def time_s(self):
         return int(time.time())
+
+    def clock_ms(self):
+        return time.time_ns() // 1_000_000
+
+    def awake_ms(self):
+        return self.ticks_diff(self.ticks_ms(), self._began)
 
     async def sync_time(self, servers):
         """The computer keeps its own clock."""
@@ -73,9 +84,16 @@ class HostBoard(World):
     def reset(self):
         raise SystemExit(RESET)
 
-    def deep_sleep(self, ms):
-        time.sleep(ms / 1000)
-        self.reset()
+    def rtc_read(self):
+        return self._options.get("rtc", b"")
+
+    def rtc_write(self, data):
+        self._options["rtc"] = bytes(data)
+
+    def deep_sleep(self, ms, pin=None):
+        """End this run; who started it starts the next one, after `ms` or when `pin` changes, as a chip does."""
+        self._options["rest"] = ms, pin, None if pin is None else self.input_pin(pin).value()
+        raise SystemExit("deep sleep")
 
     def read_config(self):
         try:

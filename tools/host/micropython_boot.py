@@ -13,7 +13,7 @@ _STDIN = 0
 def start():
     """Count this start; returns when it is the node's, else is rescue until the process ends."""
     options = json.loads(os.getenv("MOTE_OPTIONS"))
-    if _with_rescue(options, _count):
+    if options.get("cause") != "deep-sleep" and _with_rescue(options, _count):
         _with_rescue(options, _rescue)
     del sys.modules["tools.host.micropython_boot"]
     delattr(sys.modules["tools.host"], "micropython_boot")

@@ -4,12 +4,12 @@ Anything on standard input asks it to leave. Little code: it shares the node's h
 """
 
 import asyncio
+import binascii
 import gc
 import json
 import os
 import sys
 
-from firmware.node import Node
 from lending import lend
 from stream import Stream
 from together import together
@@ -17,6 +17,7 @@ from tools.host.board import HostBoard
 
 GRACE_S = 10  # for the goodbye; an attempt to reach a broker that is not there would take longer
 POLL_MS = 50
+ASLEEP = 76  # the exit status of deep sleep
 COLLECT_BYTES = 4_096  # collecting this often keeps what is free in one piece: 10 KB less heap will do
 
 
@@ -37,21 +38,31 @@ async def _poll(board):
 
 
 async def live(options):
-    """Run the node until it is stopped; a restart builds it anew, as a reset does on a board."""
-    ending = "restart"
-    while ending == "restart":
+    """Run the node until it is stopped, with a new one for each restart. Deep sleep ends this, by SystemExit."""
+    ending = None
+    while ending != "stopped":
         board = node = None
         gc.collect()  # there is no room for the old node beside the new one
         board = HostBoard(options)
-        node = Node(board, lend)
+        node = lend("firmware.start").chosen(board, lend)
         ending = await together(node.run(), _stop(node), _poll(board))
         lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
+        options["cause"] = "hard"
+        lend("firmware.start").follow(board, node, ending)
 
 
 def main():
     gc.threshold(COLLECT_BYTES)
+    options = json.loads(os.getenv("MOTE_OPTIONS"))
+    options["rtc"] = binascii.unhexlify(options.get("rtc", ""))
     try:
-        asyncio.run(live(json.loads(os.getenv("MOTE_OPTIONS"))))
+        asyncio.run(live(options))
+    except SystemExit:
+        if "rest" not in options:
+            raise
+        with open(options["asleep"], "w") as file:  # for `mote run`, which starts the next wake with it
+            json.dump({"rtc": str(binascii.hexlify(options["rtc"]), "utf-8"), "rest": options["rest"]}, file)
+        sys.exit(ASLEEP)
     except MemoryError:
         print("mote: the heap is too small for this configuration: a larger --heap, or fewer sensors")
         raise

@@ -16,6 +16,7 @@ TICKS_PERIOD_MS = 1 << 30  # an ESP32's
 FIRST_TICKS_MS = TICKS_PERIOD_MS - 5_000  # so that every simulated node meets the wrap, five seconds after its start
 WATCHDOG_US = 120_000_000  # as in firmware/board.py
 DNS_TIMEOUT_S = 7  # a lookup without an answer, as measured on an ESP32
+YEAR_2000_MS = 946_684_800_000  # where an ESP32's clock begins when nobody has set it
 _NO_DEVICE = 19
 _RAM_FREE = 60_000  # of the heap, when nothing else is said
 
@@ -46,6 +47,7 @@ class Hardware:
         self.dns = "ok"
         self.heap_free = _RAM_FREE
         self.rtc = None  # (Unix seconds, its clock in us then), None after a loss of power
+        self.memory = b""  # what outlives a reset and deep sleep
         self.starts = 0
 
     def local_us(self):
@@ -70,6 +72,8 @@ class Board:
         self.files = hardware.world.store("/" + hardware.name + "/state")
         self.random = random.Random(f"{hardware.world.seed}/{hardware.name}/{hardware.starts}").random
         self.i2c_pins = None, None
+        self.hints = None
+        self.woken_by_pin = False
         self.dead = False
         self.log = hardware.world.log(hardware)
         self._loop = hardware.loop
@@ -114,6 +118,13 @@ class Board:
         unix_s = await sntp.ask(servers, self._sockets, self.sleep_ms)
         if not self.dead:
             self._hardware.rtc = unix_s, self._hardware.local_us()
+
+    def clock_ms(self):
+        rtc, local_us = self._hardware.rtc, self._hardware.local_us()
+        return YEAR_2000_MS + local_us // 1_000 if rtc is None else rtc[0] * 1_000 + (local_us - rtc[1]) // 1_000
+
+    def awake_ms(self):
+        return (self._hardware.local_us() - self._began_us) // 1_000
 
     def flag(self):
         return Flag()
@@ -201,7 +212,15 @@ class Board:
     def reset(self):
         raise Reset("reset")
 
-    def deep_sleep(self, ms):
+    def rtc_read(self):
+        return self._hardware.memory
+
+    def rtc_write(self, data):
+        if not self.dead:
+            self._hardware.memory = bytes(data)
+
+    def deep_sleep(self, ms, pin=None):
+        """For `ms`; simulated pins wake nobody."""
         raise Reset("deep-sleep", ms)
 
     def read_config(self):

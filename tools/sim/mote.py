@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 
-from firmware.node import Node
+from firmware.start import chosen, follow
 from lending import load
 from tools.sim.board import Board, Reset
 from tools.sim.bus import Buses
@@ -49,7 +49,7 @@ class Mote:
         self.boots += 1
         board = self.board = Board(self.hardware, cause, self._bitten)
         board.feed()
-        node = self.node = Node(board, self._fetch)
+        node = self.node = chosen(board, self._fetch)
         self._watch.began(self, node, board)
         self._ending = loop.create_future()
         task = loop.create_task(node.run())
@@ -70,7 +70,14 @@ class Mote:
     def _ended(self, board, task):
         """The node's own end, as main.py takes it."""
         error = task.exception()
-        board.die()
+        try:
+            if error is None:
+                follow(board, self.node, task.result())
+        except Reset as asleep:
+            self._dark_s += asleep.args[1] / 1000
+            return "deep-sleep"
+        finally:
+            board.die()
         if error is None:
             return task.result()
         if isinstance(error, Reset):
@@ -100,6 +107,7 @@ class Mote:
         self.hardware.flash.dead = True
         if why == "power-on":
             self.hardware.rtc = None
+            self.hardware.memory = b""
         self._dark_s += dark_s
         self._ending.set_result(why)
 

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ from firmware import config as configuration
 from firmware import desired
 from tools import build, connection, errors, micropython, patching
 from tools.host import cpython_identity
+from tools.host.wire import Wire
 from tools.sim import wire_server
 from tools.sim.bus import Buses
 from tools.sim.world import World
@@ -42,6 +44,8 @@ except Exception as error:
 """
 
 _RESET = 75  # tools.host.board.RESET
+_ASLEEP = 76  # tools.host.micropython_main.ASLEEP
+_PIN_S = 0.05  # how often a pin that wakes is looked at
 _SIGSET_BYTES = 128  # sigset_t of glibc and musl
 
 
@@ -156,18 +160,39 @@ def _live_on_micropython(options, document, args):
     micropython.require()
     build.build()
     wire = _serve_chips(_buses(document)) if args.chips == "simulated" else None
-    options["wire"] = wire.fileno() if wire else None
+    options["asleep"] = os.path.join(options["state"], "asleep.json")
     _signals_to_stdin(args.seconds)
-    # Not an argument: MicroPython keeps those as names, which end at 255 bytes.
-    os.environ.update(micropython.environment(*_short(build.path())), MOTE_OPTIONS=json.dumps(options))
+    os.environ.update(micropython.environment(*_short(build.path())))
     sys.stdout.flush()
     import micropython_unix
 
-    argv = micropython.arguments("-c", ENTRY, heap=args.heap)
-    status = _RESET
-    while status == _RESET:  # each time with a memory of its own, as a board has after a reset
-        status = micropython_unix.run_main(["micropython", *argv])
-    return status
+    argv = ["micropython", *micropython.arguments("-c", ENTRY, heap=args.heap)]
+    while True:  # each time with a memory of its own, as a board has after a reset
+        options["wire"] = os.dup(wire.fileno()) if wire else None  # the interpreter closes what it had open
+        os.environ["MOTE_OPTIONS"] = json.dumps(options)  # not an argument: those end at 255 bytes
+        status = micropython_unix.run_main(argv)
+        options.update(cause="hard", woken_by_pin=False)
+        if status == _ASLEEP:
+            with open(options["asleep"], encoding="utf-8") as file:
+                options.update(json.load(file), cause="deep-sleep")
+            if _left_in_sleep(options, wire):
+                return errors.DONE
+        elif status != _RESET:
+            return status
+
+
+def _left_in_sleep(options, wire):
+    """Wait until the sleep is over, by its time or its pin; returns whether a signal came first."""
+    ms, pin, level = options.pop("rest")
+    over = time.monotonic() + ms / 1000
+    port = Wire(os.dup(wire.fileno())).input_pin(pin) if wire and pin is not None else None
+    while (left := over - time.monotonic()) > 0:
+        if port and port.value() != level:
+            options["woken_by_pin"] = True
+            return False
+        if select.select([0], [], [], min(left, _PIN_S) if port else left)[0]:
+            return True
+    return False
 
 
 def _short(folders):

@@ -52,6 +52,9 @@ class Esp32:
         self.root = root
         self.model = _MODEL
         self.cause = 1
+        self.wake = 0
+        self.wakers = []  # (GPIO, level) that were armed for the deep sleep
+        self.rtc = b""
         self.filesystem = "VfsLfs2"
         self.clock = clock.Clock()
         self.access_points = []

@@ -11,6 +11,9 @@ class Reset(BaseException):
 class Machine:
     """`machine`"""
 
+    TIMER_WAKE = 4
+    EXT0_WAKE = 2
+
     def __init__(self, esp32):
         self._esp32 = esp32
         self.Pin = Pin
@@ -24,6 +27,9 @@ class Machine:
     def reset_cause(self):
         return self._esp32.cause
 
+    def wake_reason(self):
+        return self._esp32.wake
+
     def reset(self):
         raise Reset("reset")
 
@@ -32,7 +38,7 @@ class Machine:
         raise Reset("deep sleep", ms)
 
     def RTC(self):
-        return Rtc(self._esp32.clock)
+        return Rtc(self._esp32)
 
     def _watchdog(self, *, timeout):
         assert isinstance(timeout, int) and 0 < timeout < 1 << 31
@@ -53,8 +59,16 @@ class Watchdog:
 
 
 class Rtc:
-    def __init__(self, clock):
-        self._clock = clock
+    def __init__(self, esp32):
+        self._esp32 = esp32
+        self._clock = esp32.clock
+
+    def memory(self, *data):
+        if not data:
+            return self._esp32.rtc
+        if len(data[0]) > 2_048:
+            raise ValueError("buffer too long")
+        self._esp32.rtc = bytes(data[0])
 
     def datetime(self, value):
         """Set it: (year, month, day, weekday, hour, minute, second, subsecond)."""
@@ -181,9 +195,16 @@ class Esp:
     """`esp32`"""
 
     HEAP_DATA = 4
+    WAKEUP_ALL_LOW = False
+    WAKEUP_ANY_HIGH = True
 
     def __init__(self, esp32):
         self._esp32 = esp32
+
+    def wake_on_ext0(self, pin, level):
+        if pin.number not in (0, 2, 4, 25, 26, 27, 32, 33, 34, 35, 36, 39):
+            raise ValueError("invalid pin")  # not one that the sleeping half of the chip has
+        self._esp32.wakers.append((pin.number, level))
 
     def idf_heap_info(self, capabilities):
         assert capabilities == Esp.HEAP_DATA

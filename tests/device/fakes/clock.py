@@ -34,6 +34,9 @@ class Clock:
     def time(self):
         return self.set_s + (self.now_ms - self.set_ms) // 1000 - _YEARS_30_S
 
+    def time_ns(self):
+        return (1000 * (self.set_s - _YEARS_30_S) + self.now_ms - self.set_ms) * 1_000_000
+
     def gmtime(self, seconds):
         return tuple(time.gmtime(seconds + _YEARS_30_S))[:8]
 

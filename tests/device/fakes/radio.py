@@ -2,10 +2,11 @@
 
 _EVENT_MS = 80  # how late the news of a connection that we ended arrives
 _ASSOC_LEAVE = 8
+_NO_DHCP_MS = 400  # an association whose address is known
 
 
 class AccessPoint:
-    """`answers_ms` to an association; `gives_address` False: a DHCP server that does not answer."""
+    """`answers_ms` to an association and DHCP; `gives_address` False: a DHCP server that does not answer."""
 
     def __init__(self, ssid, rssi=-50, password=None, hidden=False, gives_address=True, answers_ms=2500):
         self.ssid = ssid.encode()
@@ -48,6 +49,7 @@ class Wlan:
         self._spoilt = False
         self._password = None
         self._point = None
+        self._fixed = None
 
     def active(self, *on):
         if on and not on[0] and self._active:
@@ -108,16 +110,22 @@ class Wlan:
         ap = self._point
         if ap is None:
             return 201 if passed_ms > 2000 else Network.STAT_CONNECTING
-        if passed_ms < ap.answers_ms:
+        if passed_ms < (_NO_DHCP_MS if self._fixed else ap.answers_ms):
             return Network.STAT_CONNECTING
         if ap.password != self._password:
             return 15 if ap.password else 211
-        return Network.STAT_GOT_IP if ap.gives_address else Network.STAT_CONNECTING
+        return Network.STAT_GOT_IP if ap.gives_address or self._fixed else Network.STAT_CONNECTING
 
     def isconnected(self):
         if self._point not in self._esp32.access_points:  # it went away
             self._point = None
         return self._began_ms is not None and not self._spoilt and self.status() == Network.STAT_GOT_IP
 
-    def ifconfig(self):
+    def ifconfig(self, *wanted):
+        if wanted:
+            assert wanted[0] == "dhcp" or len(wanted[0]) == 4 and isinstance(wanted[0], tuple)
+            self._fixed = None if wanted[0] == "dhcp" else wanted[0]
+            return None
+        if self._fixed and self.isconnected():
+            return self._fixed
         return ("192.0.2.7" if self.isconnected() else "0.0.0.0", "255.255.255.0", "192.0.2.1", "192.0.2.1")

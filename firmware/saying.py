@@ -1,0 +1,70 @@
+"""What a sleeping node says in one wake: functions that give its facts, and (token, message) of all that goes out.
+
+A token is the list of readings that a message brings, or True; a message is as in firmware/dialects/mote.py.
+"""
+
+import gc
+
+from firmware import VERSION
+
+_BATCH = 16  # readings in one backlog message: about 2 KB
+
+
+def about(board, settings, boot):
+    """The facts that `info` tells."""
+    return {
+        "id": settings.effective["node"]["id"] or board.default_id,
+        "firmware": VERSION,
+        "interpreter": board.interpreter,
+        "board": board.model,
+        "chips": board.chips,
+        "mac": board.mac,
+        "boot": boot,
+        "revision": settings.revision,
+        "reset_cause": board.reset_cause,
+    }
+
+
+def readings(dialect, sensors, kept, fresh):
+    """Yield the readings that wait: the `fresh` ones as live, then all the others, oldest first. `sensors` is a list of
+    (name, quantities)."""
+    fresh = [reading for reading in fresh if reading in kept.readings]
+    old = [reading for reading in kept.readings if reading not in fresh]
+    for reading in fresh:
+        yield [reading], dialect.live(kept.unpacked(reading, sensors), 1)
+    for at in range(0, len(old), _BATCH):
+        batch = old[at : at + _BATCH]
+        topic, pieces = dialect.backlog([kept.unpacked(reading, sensors) for reading in batch])
+        yield batch, (topic, pieces, False, 1)
+
+
+def documents(dialect, report, fetch, board):
+    """Yield the retained documents, without the status, which is the last word of a wake."""
+    status = dialect.status("")[0]
+    for message in dialect.birth(fetch, board):
+        if message[0] != status:
+            yield True, message
+    yield True, dialect.report(report)
+
+
+def diagnostics(board, kept):
+    """Counters and health, as those of firmware/node.py, and how long this node is awake."""
+    gc.collect()
+    free, idf_free, idf_largest = board.memory()
+    return {
+        "boot": kept.boot,
+        "wakes": kept.wakes,
+        "awake_ms": kept.awake_ms,
+        "awake_s": kept.total_ms // 1000,
+        "failed": kept.failed,
+        "rssi": board.rssi(),
+        "heap_free": free,
+        "idf_free": idf_free,
+        "idf_largest": idf_largest,
+        "reconnects": kept.failed,
+        "produced": kept.seq,
+        "acknowledged": kept.acknowledged,
+        "queued": len(kept.readings),
+        "dropped": {"overflow": kept.dropped},
+        "rejected": {"missing": kept.missing, "bad": kept.bad, "range": kept.range},
+    }

@@ -1,0 +1,123 @@
+"""One connection of a sleeping node: everything goes out in the first flight, and the last PUBACK is the end of it.
+
+Order on the wire: CONNECT, SUBSCRIBE, readings, what has changed of the retained documents, `sleeping`; DISCONNECT when
+all of it is acknowledged. That takes one round trip after the one for TCP, since a client may send before CONNACK (MQTT
+3.1.1, 3.1.4). A broker that sends retained messages in the order of the packets has sent the desired configuration by
+the last PUBACK, if there is one; whether it does so shows in the node's own retained status.
+"""
+
+import asyncio
+import binascii
+
+from mqtt import LINK_ERRORS, Client
+from together import together, within
+
+GRACE_MS = 200  # for the desired configuration from a broker that has not shown its order
+_WINDOW = 32  # publishes in flight: more than a wake has to say, so that nothing waits for a place
+_CLOSE_S = 3  # a TLS goodbye to a dead peer
+_ECHO_S = 5  # for the node's own nonce, in a trial
+
+
+class Visit:
+    """`kept` is a firmware.kept.Kept. `changed`: a desired configuration came that was not there at the last visit;
+    `document` is its bytes, None when it is longer than the client takes."""
+
+    def __init__(self, board, config, dialect, kept):
+        self._board = board
+        self._config = config
+        self._dialect = dialect
+        self._kept = kept
+        self._top = dialect.status("")[0][:-6]
+        self._last = asyncio.Event()
+        self._nonce = None
+        self._echo = asyncio.Event()
+        self._word = None
+        self._done = False
+        self.document = None
+        self.changed = False
+
+    async def run(self, first, second, word, nonce=None):
+        """Connect, say the messages of `first()` and the status `word()`, await `second(self, client)`, disconnect.
+
+        `first()` yields (readings in it or True, message). A `nonce` is sent, too, and must come back. Raises one of
+        LINK_ERRORS.
+        """
+        mqtt = self._config["mqtt"]
+        self._word, self._nonce = word, nonce
+        stream = await self._board.open_stream(mqtt["host"], mqtt["port"], mqtt["tls"])
+        try:
+            if mqtt["path"] is not None:
+                from mqtt_ws import upgrade
+                stream = await upgrade(stream, "%s:%d" % (mqtt["host"], mqtt["port"]), mqtt["path"])
+            client = Client(stream, self._take, self._acknowledged, mqtt["keepalive_s"], window=_WINDOW)
+            await together(*client.parts(), self._talk(client, first, second))
+        except LINK_ERRORS:
+            if not self._done:  # else the broker has closed, as it should, before we looked
+                raise
+        finally:
+            stream.close()
+            try:
+                await within(_CLOSE_S, stream.wait_closed())
+            except LINK_ERRORS:
+                pass  # it is gone either way
+
+    async def say(self, client, messages):
+        """Say more, and the status again; returns when the broker has it."""
+        await self._put_all(client, messages)
+        await client.drain()
+        await self._last.wait()
+
+    async def _put_all(self, client, messages):
+        for token, message in messages:
+            await _put(client, message, token)
+        self._last.clear()
+        await _put(client, self._dialect.status(self._word()), self)
+
+    async def _talk(self, client, first, second):
+        mqtt, filters = self._config["mqtt"], [(self._top + "config/set", 1)]
+        if not self._kept.ordered:
+            filters.append((self._top + "status", 0))
+        if self._nonce:
+            filters.append((self._top + "probe", 1))
+        will = self._dialect.status("offline")
+        client.begin(self._dialect.node_id, mqtt["user"], mqtt["password"], will, filters=filters)
+        if self._nonce:
+            await _put(client, self._dialect.probe(self._nonce), True)
+        await self._put_all(client, first())
+        granted = (await client.begun())[1]
+        if 128 in granted:
+            self._board.log("link: the broker refuses a subscription: %s" % list(granted))
+        await self._last.wait()
+        if not self._kept.ordered:
+            await self._board.sleep_ms(GRACE_MS)
+        if self._nonce:
+            await within(_ECHO_S, self._echo.wait())
+        await second(self, client)
+        self._done = True
+        await client.disconnect()
+
+    def _take(self, topic, payload, retained):
+        if topic == self._top + "config/set":
+            mark = 0 if payload is None else binascii.crc32(payload)
+            if payload != b"" and mark != self._kept.desired:
+                self._kept.desired, self.changed = mark, True
+                self.document = None if payload is None else bytes(payload)
+        elif topic == self._top + "status":
+            if retained and not self._last.is_set():
+                self._kept.ordered = 1
+        elif payload == self._nonce:
+            self._echo.set()
+
+    def _acknowledged(self, token):
+        if token is self:
+            self._last.set()
+        else:
+            self._kept.acknowledge(token)
+
+
+async def _put(client, message, token):
+    topic, payload, retain, qos = message
+    if not isinstance(payload, (str, bytes)):
+        await client.drain()  # it is never whole in memory, so the stream takes what waits first
+    while not client.put(topic, payload, retain, qos, token):
+        await client.room(qos)

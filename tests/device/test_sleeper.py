@@ -1,0 +1,411 @@
+"""The sleeping node, wake after wake, over a broker in memory: what it says, in which order, and what it keeps."""
+
+import gc
+import sys
+
+import retained
+from firmware import config, desired, drivers, start  # noqa: F401 - the node finds drivers below their package
+from lending import lend, load
+from minitest import equal
+from stage import Board, Stage
+
+BASE = {
+    "node": {"name": "Hive"},
+    "mqtt": {"host": "broker.test"},
+    "telemetry": {"interval_s": 60},
+    "sensors": {"air": {"driver": "nap"}, "door": {"driver": "nap", "interval_s": 180}},
+    "power": {"mode": "deepsleep"},
+}
+TOP = "mote/fake-a1b2c3/"
+PERIOD_MS = 60_000
+QUANTITIES = (("warmth", "m", "\u00b0C", 1, "temperature", -40, 85),)
+
+
+class Driver:
+    """What `"driver": "nap"` names: takes 30 ms, and counts in `board.measured`."""
+
+    quantities = QUANTITIES
+
+    def __init__(self, board, options):
+        self._board = board
+
+    def start(self):
+        return 30
+
+    def read(self):
+        self._board.measured += 1
+        return (20.0 + self._board.measured % 50,)
+
+
+class FakeModule:
+    """Stands for the file firmware/drivers/nap.py."""
+
+
+FakeModule.Driver = Driver
+sys.modules["firmware.drivers.nap"] = FakeModule
+
+
+class Naps(Stage):
+    """A sleeping node: `wake()` is one start of it, with all the time it takes; then the board sleeps."""
+
+    def __init__(self, base=BASE, fetch=load, interval_s=60, **power):
+        base = dict(base, telemetry={"interval_s": interval_s})
+        base["power"] = dict(base["power"], **power)
+        super().__init__(base)
+        self.board.measured = 0
+        self.fetch = fetch
+        self.rest = None
+        self.awake_ms = []
+
+    @property
+    def line(self):
+        return self.broker.line
+
+    async def wake(self, ms=20_000, during=None):
+        """Start, live, and sleep until the next wake is due; returns how `run` ended."""
+        board = self.board
+        board.woken_ms = board.now_ms
+        board.said.clear()
+        del board.opened[:-1]
+        gc.collect()
+        node = start.chosen(board, self.fetch)
+        self.ended = False
+        self.start(self.timed(node.run()))
+        for _ in range(ms // 100):
+            if not self.ended:
+                await self.pass_ms(100)
+                if during:
+                    during()
+        assert self.ended, "still awake after %d ms" % ms
+        self.awake_ms.append(self.over_ms - board.woken_ms)
+        if self.result == "asleep":
+            self.rest = node.rest
+            await self.pass_ms(max(0, self.over_ms + node.rest[0] - board.now_ms))
+        board.reset_cause = "deep-sleep" if self.result == "asleep" else "hard"
+        board.woken_by_pin = False
+        return self.result
+
+    async def timed(self, coroutine):
+        result = await coroutine
+        self.over_ms = self.board.now_ms
+        return result
+
+    def kept(self):
+        return load("firmware.kept").Kept(retained.load(self.board, retained.SLEEP))
+
+
+def said(line):
+    """What was said on a connection, without the topics' beginning, up to the end."""
+    return [name[len(TOP) :] if name.startswith(TOP) else name for name in line.events]
+
+
+async def settled(naps):
+    """Two wakes: then the node has introduced itself, and knows the broker's order."""
+    naps.broker.kept[TOP + "status"] = b"sleeping"
+    equal(await naps.wake(), "asleep")
+    equal(await naps.wake(), "asleep")
+
+
+async def test_a_wake_is_one_flight_in_the_order_of_the_design():
+    async with Naps() as naps:
+        await settled(naps)
+        await naps.wake()
+        line = naps.line
+        equal(said(line), ["SUBSCRIBE", "telemetry/air", "diagnostics", "status", "DISCONNECT"])
+        equal([(message.payload, message.retain, message.qos) for message in line.on(TOP + "status")],
+              [(b"sleeping", True, 1)])
+        reading = line.on(TOP + "telemetry/air")[0]
+        equal((reading.retain, reading.qos, reading.json()["seq"]), (True, 1, 4))
+        equal(line.hello["will"], (TOP + "status", b"offline", True, 1))
+        assert line.goodbye and line.closed
+        equal(line.filters, [(TOP + "config/set", 1)], "the order of the broker is known:")
+
+
+async def test_the_first_wake_introduces_the_node_and_a_day_later_again():
+    async with Naps(interval_s=600, send_every=3) as naps:
+        await naps.wake()
+        names = said(naps.line)
+        assert names.index("telemetry/air") < names.index("homeassistant/device/fake-a1b2c3/config"), names
+        for name in ("info", "config", "update"):
+            assert name in names, name
+        equal(names[-2:], ["status", "DISCONNECT"])
+        info = naps.line.on(TOP + "info")[0].json()
+        equal(info["wake_every_s"], 540, "the door is read each 180 s:")
+        wake_s = naps.board.unix_s + (naps.board.now_ms + 2 * 180_000) // 1000
+        assert abs(info["wake_at"] - wake_s) <= 1, (info["wake_at"], wake_s)
+        connections = told = 0
+        for _ in range(20 * 25):
+            naps.broker.lines.clear()
+            await naps.wake(2_000)
+            for line in naps.broker.lines:
+                connections, told = connections + 1, told + len(line.on(TOP + "info"))
+        equal((connections, told), (166, 1), "connections, and those that introduced:")
+
+
+async def test_the_beat_is_kept_and_each_sensor_has_its_own():
+    async with Naps() as naps:
+        starts = []
+        for _ in range(7):
+            starts.append(naps.board.now_ms)
+            await naps.wake()
+        equal([after - before for before, after in zip(starts[1:], starts[2:])], [PERIOD_MS] * 5)
+        counts = [len(naps.line.on(TOP + "telemetry/" + name)) for name in ("air", "door")]
+        equal(counts, [1, 1])
+        sent = [[len(line.on(TOP + "telemetry/" + name)) for name in ("air", "door")] for line in naps.broker.lines]
+        equal(sent, [[1, 1], [1, 0], [1, 0]] * 2 + [[1, 1]])
+
+
+async def test_several_readings_in_one_transmission():
+    async with Naps(send_every=5) as naps:
+        for _ in range(11):
+            await naps.wake()
+        equal(len(naps.broker.lines), 3, "wakes 1, 6 and 11 connect:")
+        late = naps.line.on(TOP + "backlog")
+        live = naps.line.on(TOP + "telemetry/air")
+        readings = late[0].json()
+        equal(len(late), 1)
+        equal([reading["seq"] for reading in readings], sorted([reading["seq"] for reading in readings]))
+        air = [reading["ts"] for reading in readings if reading["sensor"] == "air"] + [live[0].json()["ts"]]
+        equal([after - before for before, after in zip(air, air[1:])], [60] * 4, "each with its own time:")
+        fields = naps.line.on(TOP + "diagnostics")[0].json()
+        equal(fields["produced"], fields["acknowledged"] + fields["queued"] + sum(fields["dropped"].values()))
+
+
+async def test_a_broker_that_is_gone_costs_no_reading_and_ever_fewer_attempts():
+    async with Naps(awake_s=5) as naps:
+        await settled(naps)
+        naps.board.open_fails = OSError(111)
+        attempts = []
+        for _ in range(30):
+            naps.board.opened.clear()
+            await naps.wake()
+            attempts.append(len(naps.board.opened))
+        tried = [at for at, count in enumerate(attempts) if count]
+        pauses = [after - before for before, after in zip(tried, tried[1:])]
+        equal(pauses, [2, 4, 8, 16][: len(pauses)])
+        assert len(pauses) >= 3, tried
+        kept = naps.kept()
+        equal(len(kept.readings) + kept.dropped, kept.seq - kept.acknowledged)
+        equal(kept.dropped, 0)
+        naps.board.open_fails = None
+        seqs = set()
+        before = len(naps.broker.lines)
+        for _ in range(40):
+            await naps.wake()
+        for line in naps.broker.lines[before:]:
+            seqs |= {reading["seq"] for message in line.on(TOP + "backlog") for reading in message.json()}
+            for name in ("air", "door"):
+                seqs |= {message.json()["seq"] for message in line.on(TOP + "telemetry/" + name)}
+        equal(seqs & set(range(kept.acknowledged + 1, kept.seq + 1)), set(range(kept.acknowledged + 1, kept.seq + 1)))
+
+
+async def test_a_silent_network_never_outlasts_the_budget():
+    async with Naps(awake_s=5) as naps:
+        await settled(naps)
+        for knob in ("hangs", "silence", "deaf"):
+            naps.board.hangs = knob == "hangs"
+            naps.broker.code = None if knob == "silence" else 0
+            naps.broker.acknowledges = knob != "deaf"
+            naps.awake_ms.clear()
+            for _ in range(40):
+                await naps.wake()
+            assert max(naps.awake_ms) <= 5_000 + 3_100, (knob, max(naps.awake_ms))
+            assert [ms for ms in naps.awake_ms if ms > 4_000], "%s: it never tried" % knob
+            short = [ms for ms in naps.awake_ms if ms < 200]
+            assert len(short) > 30, (knob, "most wakes only measure", naps.awake_ms)
+            naps.board.hangs, naps.broker.code, naps.broker.acknowledges = False, 0, True
+            while naps.kept().readings:
+                await naps.wake()
+
+
+async def test_what_finds_no_room_is_dropped_oldest_first_and_counted():
+    async with Naps() as naps:
+        naps.board.open_fails = OSError(111)
+        for _ in range(200):
+            await naps.wake()
+        kept = naps.kept()
+        equal(len(retained.load(naps.board, retained.SLEEP)) <= 1_006, True)
+        assert kept.dropped > 100 and len(kept.readings) > 40, (kept.dropped, len(kept.readings))
+        equal(kept.seq, kept.acknowledged + kept.dropped + len(kept.readings))
+        seqs = [int.from_bytes(reading[:4], "big") for reading in kept.readings]
+        equal(seqs, list(range(kept.seq - len(seqs) + 1, kept.seq + 1)))
+
+
+async def test_a_thousand_wakes_without_a_broker_are_no_failed_starts():
+    async with Naps() as naps:
+        naps.board.open_fails = OSError(111)
+        await naps.wake()
+        before = dict(naps.board.files.content)
+        for _ in range(1_000):
+            equal(await naps.wake(), "asleep")
+        equal(naps.board.files.content, before, "the flash is not written by a wake:")
+        equal(naps.kept().wakes, 1_001)
+
+
+async def test_a_desired_configuration_is_obeyed_and_reported_in_the_same_wake():
+    async with Naps() as naps:
+        await settled(naps)
+        naps.broker.kept[TOP + "config/set"] = b'{"revision":1,"patch":{"power":{"awake_until":1}}}'
+        await naps.wake()
+        equal(said(naps.line)[-5:], ["status", "PUBACK", "status", "config", "status", "DISCONNECT"][-5:])
+        words = [message.payload for message in naps.line.on(TOP + "status")]
+        equal(words, [b"sleeping", b"online", b"sleeping"])
+        report = naps.line.on(TOP + "config")[-1].json()
+        equal((report["revision"], report["state"]), (1, "applied"))
+        await naps.wake()
+        equal([message.payload for message in naps.line.on(TOP + "status")], [b"sleeping"], "once is enough:")
+
+
+async def test_a_wrong_configuration_is_refused_once():
+    async with Naps() as naps:
+        await settled(naps)
+        naps.broker.kept[TOP + "config/set"] = b'{"revision":1,"patch":{"power":{"send_every":0}}}'
+        await naps.wake()
+        report = naps.line.on(TOP + "config")[-1].json()
+        equal((report["state"], report["errors"][0]["key"]), ("rejected", "power.send_every"))
+        await naps.wake()
+        equal(naps.line.on(TOP + "config"), [])
+
+
+async def test_a_change_of_the_interval_moves_the_next_wake():
+    async with Naps() as naps:
+        await settled(naps)
+        naps.broker.kept[TOP + "config/set"] = b'{"revision":1,"patch":{"telemetry":{"interval_s":600}}}'
+        await naps.wake()
+        assert naps.rest[0] > 60_000 or naps.kept().wakes, naps.rest
+        for _ in range(2):
+            await naps.wake()
+        equal(naps.rest[0] > 100_000, True, "door is read each 180 s:")
+
+
+async def test_a_change_that_fails_is_taken_back_in_the_same_wake():
+    async with Naps() as naps:
+        await settled(naps)
+        naps.broker.kept[TOP + "config/set"] = b'{"revision":1,"patch":{"mqtt":{"port":2}}}'
+        original = naps.board.open_stream
+
+        async def only_1883(host, port, tls):
+            if port != 1883:
+                raise OSError(111)
+            return await original(host, port, tls)
+
+        naps.board.open_stream = only_1883
+        await naps.wake(40_000)
+        report = naps.line.on(TOP + "config")[-1].json()
+        equal((report["revision"], report["state"]), (1, "rolled-back"))
+        equal(report["config"]["mqtt"]["port"], 1883)
+        await naps.wake()
+        equal(naps.line.on(TOP + "telemetry/air")[0].retain, True)
+
+
+async def test_a_change_that_works_is_confirmed_by_the_nodes_own_echo():
+    async with Naps() as naps:
+        await settled(naps)
+        naps.broker.kept[TOP + "config/set"] = b'{"revision":1,"patch":{"mqtt":{"port":2}}}'
+        await naps.wake(40_000)
+        equal(naps.board.opened[-1][2], 2)
+        report = naps.line.on(TOP + "config")[-1].json()
+        equal((report["revision"], report["state"]), (1, "applied"))
+
+
+async def test_stay_awake_hands_over_to_the_node_that_does():
+    async with Naps() as naps:
+        await settled(naps)
+        until_s = naps.board.time_s() + 600
+        naps.broker.kept[TOP + "config/set"] = b'{"revision":1,"patch":{"power":{"awake_until":%d}}}' % until_s
+        equal(await naps.wake(), "restart")
+        node = start.chosen(naps.board, naps.fetch)
+        naps.ended = False
+        naps.start(node.run())
+        await naps.pass_ms(5_000)
+        equal(naps.line.on(TOP + "status")[-1].payload, b"online")
+        await naps.pass_ms(500_000)
+        equal(naps.ended, False)
+        await naps.pass_ms(110_000)
+        assert naps.ended
+        equal(naps.line.on(TOP + "status")[-1].payload, b"offline")
+        naps.broker.kept.clear()
+        equal(await naps.wake(), "asleep")
+
+
+async def test_a_node_that_never_slept_can_be_told_to():
+    async with Naps({"mqtt": {"host": "broker.test"}, "sensors": BASE["sensors"], "power": {}}, mode="always") as naps:
+        node = start.chosen(naps.board, load)
+        naps.start(node.run())
+        await naps.pass_ms(1_000)
+        naps.line.deliver(TOP + "config/set", b'{"revision":1,"patch":{"power":{"mode":"deepsleep"}}}', 1, True)
+        await naps.pass_ms(15_000)
+        equal((naps.ended, naps.result), (True, "restart"))
+        naps.board.reset_cause = "hard"
+        equal(await naps.wake(), "asleep")
+        equal(naps.line.on(TOP + "config")[-1].json()["revision"], 1)
+        naps.broker.kept[TOP + "config/set"] = b'{"revision":2,"patch":{}}'
+        equal(await naps.wake(), "restart", "and not to:")
+        equal(naps.line.on(TOP + "config")[-1].json()["config"]["power"], {"mode": "always"})
+        node = start.chosen(naps.board, load)
+        naps.ended = False
+        naps.start(node.run())
+        await naps.pass_ms(100_000)
+        equal((naps.ended, naps.line.on(TOP + "status")[-1].payload), (False, b"online"))
+
+
+async def test_a_pin_wakes_all_sensors_and_sends_at_once():
+    async with Naps(send_every=10, wake_pin=33) as naps:
+        await settled(naps)
+        lines = len(naps.broker.lines)
+        equal(naps.rest[1:], (33,))
+        naps.board.woken_by_pin = True
+        await naps.wake()
+        equal(len(naps.broker.lines), lines + 1)
+        equal([len(naps.line.on(TOP + "telemetry/" + name)) for name in ("air", "door")], [1, 1])
+
+
+async def test_readings_before_the_clock_was_known_get_their_time_from_it():
+    async with Naps() as naps:
+        naps.board.unix_s = None
+        naps.board.sync_fails = OSError("no answer")
+        naps.board.open_fails = OSError(111)
+        taken_ms = []
+        for _ in range(3):
+            taken_ms.append(naps.board.now_ms)
+            await naps.wake()
+        naps.board.sync_fails = naps.board.open_fails = None
+        for _ in range(8):
+            await naps.wake()
+        first = [message for line in naps.broker.lines for message in line.on(TOP + "backlog")][0].json()
+        times = [reading["ts"] for reading in first if reading["sensor"] == "air"][:3]
+        equal(times, [1_800_000_000 + ms // 1000 for ms in taken_ms])
+
+
+async def test_a_broker_that_sends_what_it_keeps_late_gets_a_grace():
+    async with Naps() as naps:
+        naps.broker.kept_late = True
+        naps.broker.kept[TOP + "status"] = b"sleeping"
+        naps.broker.kept[TOP + "config/set"] = b'{"revision":1,"patch":{"power":{"awake_until":1}}}'
+        await naps.wake()
+        equal(naps.line.on(TOP + "config")[-1].json()["revision"], 1)
+        await naps.wake()
+        assert (TOP + "status", 0) in naps.line.filters, "the broker has shown nothing"
+
+
+async def test_memory_that_is_broken_is_a_new_beginning():
+    async with Naps() as naps:
+        await settled(naps)
+        boot = naps.kept().boot
+        naps.board.rtc = naps.board.rtc[:1_100] + b"\xff" + naps.board.rtc[1_101:]
+        equal(retained.load(naps.board, retained.SLEEP), None)
+        naps.board.reset_cause = "hard"
+        await naps.wake()
+        equal(naps.kept().boot, boot + 1)
+
+
+async def test_all_of_it_also_with_code_that_is_only_lent():
+    async with Naps(fetch=lend) as naps:
+        await settled(naps)
+        naps.broker.kept[TOP + "config/set"] = b'{"revision":1,"patch":{"mqtt":{"port":2}}}'
+        await naps.wake(40_000)
+        equal(naps.line.on(TOP + "config")[-1].json()["state"], "applied")
+
+
+def test_a_new_board_has_nothing_kept():
+    equal(retained.load(Board({}), retained.SLEEP), None)
