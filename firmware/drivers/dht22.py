@@ -18,28 +18,36 @@ class Driver:
     def __init__(self, board, options):
         self._board = board
         self._pin = options.get("pin")
-        self._measured_ms = None
+        self._asked_ms = self._measured_ms = None
         self.quantities = (
             ("temperature", "m", "°C", 1, "temperature", -40, 80),
             ("humidity", "m", "%", 1, "humidity", 0, 100),
         )
 
     def start(self):
-        """The chip tells what it measured at the time before: when that is long ago, it is asked twice."""
-        board = self._board
-        if self._measured_ms is not None:
-            age_ms = board.ticks_diff(board.ticks_ms(), self._measured_ms)
-            if 0 <= age_ms < 10000:
-                return max(0, 2050 - age_ms)
+        """The chip tells what it measured at the time before: when that is long ago, it is asked twice. ValueError when
+        the first answer is no frame: then it has not measured either, and would tell what is older still."""
+        asked_ms = self._since(self._asked_ms)
+        if self._since(self._measured_ms) < 10000:
+            return max(0, 2050 - asked_ms)
+        if asked_ms < 2050:
+            raise OSError(110)  # it went wrong just now, and so soon there would be no answer
         self._measure()
         return 2050
 
     def read(self):
         """(°C, %); ValueError for a wrong checksum."""
-        return decode(self._measure())
+        return self._measure()
 
     def _measure(self):
         raw = bytearray(5)
-        self._measured_ms = self._board.ticks_ms()
+        self._asked_ms = self._board.ticks_ms()
         self._board.dht(self._pin).measure(raw)
-        return raw
+        values = decode(raw)
+        self._measured_ms = self._asked_ms
+        return values
+
+    def _since(self, ticks):
+        """Milliseconds since then, many when there was none."""
+        age_ms = 10000 if ticks is None else self._board.ticks_diff(self._board.ticks_ms(), ticks)
+        return age_ms if age_ms >= 0 else 10000

@@ -359,6 +359,23 @@ def test_dht22_gives_no_value_of_a_minute_ago():
     equal(bench.measure(sensor)[0], 30.0)
 
 
+def test_dht22_gives_no_old_value_after_a_wire_that_was_held_low():
+    world = dict(AIR)
+    bench, sensor, chip = one("dht22", world, pin=5)
+    bench.measure(sensor)
+    chip.fault = "stuck"
+    bench.wait_ms(600_000)
+    world["temperature"] += 9
+    with raises(ValueError):
+        sensor.start()
+    chip.fault = None
+    bench.wait_ms(1_000)
+    with raises(OSError):
+        sensor.start()
+    bench.wait_ms(1_100)
+    near(bench.measure(sensor)[0], world["temperature"], 0.051)
+
+
 def test_dht22_every_two_seconds_is_never_asked_too_soon():
     bench, sensor, _ = one("dht22", AIR, pin=5)
     begun = []
