@@ -192,6 +192,38 @@ def _chips(fault):
     return begin
 
 
+def _chip_flips(run, mote, chance):
+    """Now and then a bit of what a chip with a checksum says is another one on the wire."""
+    rng = random.Random(chance)
+    undo = []
+    for chip in mote.hardware.buses.chips.values():
+        if type(chip).__module__.rpartition(".")[2] in ("sht3x", "sht4x", "ds18b20", "dht22"):
+            undo.append(_flipping(chip, rng))
+    return lambda: [put_back() for put_back in undo]
+
+
+def _flipping(chip, rng):
+    def flipped(data):
+        bit = int(rng.random() * 8 * len(data))
+        data = bytearray(data)
+        data[bit // 8] ^= 1 << bit % 8
+        return bytes(data)
+
+    if chip.BUS == "dht":
+        measure = chip.measure
+
+        def noisy(buf):
+            measure(buf)
+            buf[:] = flipped(buf)
+
+        chip.measure = noisy
+        return lambda: delattr(chip, "measure")
+    read = chip.read
+    chip.read = (lambda size: flipped(read(size))) if chip.BUS == "i2c" else (
+        lambda: flipped(bytes((read(),)))[0] if rng.random() < 0.2 else read())
+    return lambda: delattr(chip, "read")
+
+
 def _chip_browns_out(run, mote, chance):
     for chip in mote.hardware.buses.chips.values():
         getattr(chip, "power_on", int)()
@@ -227,6 +259,8 @@ KINDS = {
     "sensor-missing": Kind("node", 1, 30, 7_200, _chips("missing")),
     "sensor-stuck": Kind("node", 0.5, 30, 3_600, _chips("stuck")),
     "sensor-noise": Kind("node", 0.5, 30, 3_600, _chips("crc")),
+    "sensor-flips": Kind("node", 1, 600, 7_200, _chip_flips),
+    "sensor-85": Kind("node", 0.5, 300, 7_200, _chips("power-on")),
     "sensor-power": Kind("node", 1, 0, 0, _chip_browns_out),
     "config": Kind("node", 2, 0, 0, operator.change_any),
     "commands": Kind("node", 2, 0, 0, operator.command),

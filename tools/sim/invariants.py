@@ -33,6 +33,7 @@ NAMES = {
     "hang": "the watchdog bites, or tasks do not end",
     "leak": "tasks outlive the run",
     "online": "a node is not online in time although nothing is wrong any more",
+    "measures": "a node does not measure as often as it is told to, although nothing is wrong any more",
     "drained": "a node's queue is not empty in time although nothing is wrong any more",
     "settled": "a configuration is not reported in time although nothing is wrong any more",
 }
@@ -56,10 +57,12 @@ class Invariants(Watcher):
         self.count = 0
         self.records = {}
         self.reported = {}  # node -> revision last reported
+        self.intervals = {}  # node -> seconds between readings, as reported last
         self.documents = {}  # node -> {revision: [patch]} that somebody sent
         self.keys = {}  # node -> {dotted key: [value]} that somebody sent
         self.digests = {}
         self.sessions = {}
+        self.halt = None  # called at the first violation of an invariant: halt(its name)
         self.leaving = False  # the run is over, the nodes say goodbye
         self.history = None  # what the report shows; None: nobody asked
         self._most = most
@@ -73,6 +76,8 @@ class Invariants(Watcher):
         if len(self.violations) < self._most:
             t_s = round(self.place.loop.now_us / 1e6, 6)
             self.violations.append({"invariant": invariant, "t": t_s, "node": node, "text": text})
+        if self.halt:
+            self.halt(invariant)
 
     def digest(self):
         """Of everything that every node published, when and what, over the nodes in the order of their names."""
@@ -288,19 +293,23 @@ class Invariants(Watcher):
         if revision < before[0]:
             self.violate("config", name, f"revision {revision} after {before[0]}")
         if told["state"] in ("applied", "trial") and revision != before[0]:
-            by_key = self._by_keys(name, told["patch"], before[1])
-            if not by_key and told["config"]["config"]["key"] is not None:
+            sent = [_shown(patch) for patches in self.documents.get(name, {}).values() for patch in patches]
+            if told["config"]["config"]["key"] is not None and not self._by_keys(name, told["patch"], [before[1]]):
                 self.violate("unsigned", name, f"revision {revision} is obeyed")
-            sent = [_shown(patch) for patch in self.documents.get(name, {}).get(revision, ())]
-            if not by_key and told["patch"] not in sent:
+            exact = [_shown(patch) for patch in self.documents.get(name, {}).get(revision, ())]
+            if told["patch"] not in exact and not self._by_keys(name, told["patch"], [before[1], *sent]):
                 self.violate("config", name, f"revision {revision}, patch {told['patch']}, which nobody sent")
         self.reported[name] = (revision, told["patch"])
+        self.intervals[name] = told["config"]["telemetry"]["interval_s"]
 
-    def _by_keys(self, name, patch, before):
-        """Whether a patch differs from the one before by no more than the controls that were pressed."""
-        before, keys = _flat(before), self.keys.get(name, {})
-        changed = {key: value for key, value in _flat(patch).items() if before.get(key) != value}
-        return bool(changed) and all(value in keys.get(key, ()) for key, value in changed.items())
+    def _by_keys(self, name, patch, bases):
+        """Whether a patch differs from one of `bases` by no more than the controls that were pressed."""
+        keys, patch = self.keys.get(name, {}), _flat(patch)
+        for base in map(_flat, bases):
+            changed = [key for key in {**base, **patch} if base.get(key) != patch.get(key)]
+            if keys and all(patch.get(key) in keys.get(key, ()) for key in changed):
+                return True
+        return False
 
     def _reply(self, record, session, topic, payload, retain):
         told = self._parsed(record, topic, payload)

@@ -22,6 +22,7 @@ class Mote:
         self.name = hardware.name
         self.hardware = hardware
         self.number = number
+        self.sensors = sensors
         self.node = self.board = None
         self.boots = 0
         self.world = hardware.world.world(hardware.name, number)

@@ -29,7 +29,7 @@ class Record:
         self.boots = {}
         self.boot = None
         self.sessions = 0
-        self.readings = 0  # taken
+        self.readings = self.delivered = 0  # taken; arrived, each once
         self.recent = {}
 
     def began(self, boot):
@@ -56,6 +56,7 @@ class Record:
         entry = self.boots.get(boot)
         truth = entry.due.pop(seq, None) if entry else None
         if truth is not None:
+            self.delivered += 1
             entry.arrived.add(seq)
             self.recent[boot, seq] = truth
             if len(self.recent) > _RECENT:

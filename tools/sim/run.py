@@ -23,7 +23,9 @@ HEALED_S = 7_200  # the last part of each cycle is without faults
 # From the end of the last fault: a keepalive and a half is noticed, the longest backoff passes, Wi-Fi, DNS and a trial
 # take their deadlines, and the backlog drains.
 LIVENESS_S = 900
+_SHARE = 0.8  # of the readings that are due in the second half of it: a change of the interval begins a new beat
 _LOOK_S = 300  # how often every node is looked into
+_TASKS = 20  # for each node: two of the simulation's, a dozen of the node's at most
 _LEAVE_S = 120  # for a clean leave of everybody
 _STRANGER_S = 5
 
@@ -34,10 +36,11 @@ Setup.__new__.__defaults__ = (1, 1, 1, (), None, 60, True)
 class Run:
     """One run of a Setup: `seed`, `nodes`, `days`, `faults` (names), `only` (numbers of the schedule, None: all).
 
-    `say(t_s, node, text)` gets the nodes' log; `history`: keep what a report shows.
+    `say(t_s, node, text)` gets the nodes' log; `history`: keep what a report shows; `until`: end at the first violation
+    of one of these invariants, which is all that a search wants to know.
     """
 
-    def __init__(self, setup, say=None, history=False, world_for=None):
+    def __init__(self, setup, say=None, history=False, world_for=None, until=None):
         self.setup = setup
         self.place = Place(setup.seed, self._heard, world_for)
         self.loop = self.place.loop
@@ -48,6 +51,7 @@ class Run:
         self.motes = []
         self._say = say
         self._undo = {}
+        self._until_invariant = until
         if history:
             self.watch.history = []
 
@@ -63,8 +67,8 @@ class Run:
     def go(self):
         """Run it; returns the verdict (design: `mote sim --json`)."""
         with _undisturbed():
-            self.loop.run(self._main())
-        for at_us, text in self.loop.errors:
+            self.loop.run(self._main() if self._until_invariant is None else self._until_found())
+        for at_us, text in self.loop.errors if self.watch.leaving else ():
             self.watch.violate("leak", "-", f"at {at_us / 1e6} s: {text}")
         return {"seed": self.setup.seed, "ok": not self.watch.count, "digest": self.watch.digest(),
                 "readings": self.watch.readings(), "violations": self.watch.violations,
@@ -74,6 +78,20 @@ class Run:
         """The faults of the schedule that this run has."""
         only = self.setup.only
         return [fault for fault in self.faults if only is None or fault.number in only]
+
+    async def _until_found(self):
+        found = self.loop.create_future()
+
+        def halt(invariant):
+            if not found.done() and invariant in self._until_invariant:
+                found.set_result(None)
+
+        self.watch.halt = halt
+        main = self.loop.create_task(self._main())
+        await asyncio.wait((main, found), return_when=asyncio.FIRST_COMPLETED)
+        if main.done():
+            main.result()
+        self.watch.halt = None
 
     async def _main(self):
         self._listen()
@@ -117,6 +135,9 @@ class Run:
     def _look(self):
         for mote in self.motes:
             self.watch.look(mote)
+        tasks = len(asyncio.all_tasks())
+        if tasks > _TASKS * (len(self.motes) + 1):
+            self.watch.violate("memory", "-", f"{tasks} tasks:\n{self.loop.waiting()[:4_000]}")
         if not self.watch.leaving:
             self.loop.after_us(_LOOK_S * 1_000_000, self._look)
 
@@ -125,6 +146,7 @@ class Run:
         assert not self._undo, "a fault outlives its window"
         await asyncio.sleep(LIVENESS_S / 2)
         wanted = {}
+        before = {name: record.delivered for name, record in self.watch.records.items()}
         for mote in self.motes:
             if self.watch.keyed(mote.name):
                 continue
@@ -133,6 +155,11 @@ class Run:
         await asyncio.sleep(LIVENESS_S / 2)
         for mote in self.motes:
             self._check_alive(mote, wanted.get(mote.name))
+            record = self.watch.records[mote.name]
+            due = LIVENESS_S / 2 / self.watch.intervals.get(mote.name, 60) * len(mote.sensors) * _SHARE
+            if record.delivered - before[mote.name] < due:
+                self.watch.violate("measures", mote.name,
+                                   f"{record.delivered - before[mote.name]} readings arrived, {due:.0f} were due")
 
     def _check_alive(self, mote, revision):
         status = self.broker.kept.topics.get(f"mote/{mote.name}/status", (None,))[0]

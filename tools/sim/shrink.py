@@ -14,7 +14,7 @@ def shortest(setup, verdict, limit_s=_LIMIT_S):
     whole = Run(setup).begun()
 
     def fails(faults):
-        found = Run(setup._replace(only=frozenset(fault.number for fault in faults))).go()
+        found = Run(setup._replace(only=frozenset(fault.number for fault in faults)), until=(invariant,)).go()
         return any(violation["invariant"] == invariant for violation in found["violations"])
 
     first_s = verdict["violations"][0]["t"]

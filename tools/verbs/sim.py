@@ -1,12 +1,18 @@
 """`mote sim`: years of weather for whole nodes, in minutes, from one seed."""
 
 import argparse
+import concurrent.futures
 import json
+import multiprocessing
 import sys
 import textwrap
 import time
 
 from tools import errors
+from tools.sim import shrink
+from tools.sim.faults import KINDS
+from tools.sim.invariants import NAMES
+from tools.sim.run import Run, Setup
 
 HELP = "simulate nodes in virtual time, with every fault there is, from one seed"
 EXAMPLE = "mote sim --seed 7 --nodes 8 --days 1 --faults all"
@@ -19,6 +25,9 @@ def add_arguments(parser):
         "they are healed everybody has to come back in time. A run that fails prints its seed and the "
         "shortest schedule of faults found that still fails.", 100)
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="decides everything (default 1)")
+    parser.add_argument("--seeds", type=_count, default=1, metavar="N",
+                        help="this seed and those after it, N in all: a verdict line each")
+    parser.add_argument("--jobs", type=_count, default=1, metavar="N", help="processes for the seeds (default 1)")
     parser.add_argument("--nodes", type=_count, default=8, metavar="N", help="how many nodes (default 8)")
     parser.add_argument("--days", type=_days, default=1.0, metavar="D", help="virtual days (default 1)")
     parser.add_argument("--faults", type=_faults, default=(), metavar="NAME,...",
@@ -51,8 +60,6 @@ def _numbers(text):
 
 
 def _faults(text):
-    from tools.sim.faults import KINDS
-
     if text in ("all", "none"):
         return tuple(KINDS) if text == "all" else ()
     names = tuple(text.split(","))
@@ -63,21 +70,38 @@ def _faults(text):
 
 
 def run(args):
-    from tools.sim.run import Run, Setup
-
     if args.list:
         return _list()
     setup = Setup(args.seed, args.nodes, args.days, args.faults, args.only, args.interval_s, not args.plain)
-    began = time.monotonic()
-    verdict = Run(setup, say=_say if args.log else None).go()
-    verdict["wall_s"] = round(time.monotonic() - began, 2)
-    if not verdict["ok"] and args.faults and not args.no_shrink:
-        from tools.sim import shrink
+    setups = [setup._replace(seed=seed) for seed in range(args.seed, args.seed + args.seeds)]
+    ok = True
+    for setup, verdict in zip(setups, _verdicts(setups, args), strict=True):
+        if not verdict["ok"] and args.faults and not args.no_shrink:
+            print("looking for a shorter schedule that still fails ...", file=sys.stderr, flush=True)
+            verdict["shrunk"] = [fault._asdict() for fault in shrink.shortest(setup, verdict)]
+        told = text(setup, verdict)
+        if args.json:
+            print(json.dumps(verdict), flush=True)
+        else:
+            print("\n".join(told if args.seeds == 1 or not verdict["ok"] else told[:1]), flush=True)
+        ok = ok and verdict["ok"]
+    return errors.DONE if ok else errors.FAILED
 
-        print("looking for a shorter schedule that still fails ...", file=sys.stderr, flush=True)
-        verdict["shrunk"] = [fault._asdict() for fault in shrink.shortest(setup, verdict)]
-    print(json.dumps(verdict) if args.json else text(setup, verdict))
-    return errors.DONE if verdict["ok"] else errors.FAILED
+
+def _verdicts(setups, args):
+    """Yield the verdict of each run, in their order."""
+    if args.jobs == 1 or len(setups) == 1:
+        for setup in setups:
+            yield _verdict(setup, _say if args.log else None)
+        return
+    with concurrent.futures.ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_verdict, setups)
+
+
+def _verdict(setup, say=None):
+    began = time.monotonic()
+    verdict = Run(setup, say=say).go()
+    return {**verdict, "wall_s": round(time.monotonic() - began, 2)}
 
 
 def _say(t_s, node, line):
@@ -85,9 +109,6 @@ def _say(t_s, node, line):
 
 
 def _list():
-    from tools.sim.faults import KINDS
-    from tools.sim.invariants import NAMES
-
     print("faults (times a day, for every node or for all at once; how long, in seconds):")
     for name, kind in KINDS.items():
         lasts = f"{kind.shortest_s:g} to {kind.longest_s:g} s" if kind.longest_s else ""
@@ -99,7 +120,7 @@ def _list():
 
 
 def text(setup, verdict):
-    """The verdict for people."""
+    """The verdict for people, as lines."""
     rate = verdict["readings"] / verdict["wall_s"]
     lines = [f"seed {verdict['seed']}: {verdict['nodes']} nodes, {verdict['days']:g} days, {verdict['faults']} faults, "
              f"{verdict['readings']} readings in {verdict['wall_s']} s ({rate:.0f}/s): "
@@ -113,7 +134,7 @@ def text(setup, verdict):
             node = "all nodes" if fault["node"] is None else f"n{fault['node']:05d}"
             lines.append(f"  {fault['at_s']:.3f} s  {node}  {fault['kind']} for {fault['lasts_s']:g} s")
         lines.append("again: " + again(setup, verdict["shrunk"]))
-    return "\n".join(lines)
+    return lines
 
 
 def again(setup, shrunk):

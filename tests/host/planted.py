@@ -1,0 +1,243 @@
+"""Bugs planted in the shipped node, each of which the simulator has to find, and by which invariant.
+
+`python -m tests.host.planted` looks for every one in up to 50 seeds of 8 nodes for a day with all faults, and prints
+how many it took.
+"""
+
+import asyncio
+import contextlib
+import json
+import struct
+import sys
+import time
+from unittest import mock
+
+from tools.sim import flash  # isort: skip, it puts lib/ on the path
+
+import mqtt
+import mqtt_window
+import sntp
+import uptime
+from firmware import control, desired, link, node, outbox
+from firmware.dialects import mote
+from firmware.drivers import sht3x, sht4x
+from tools.sim.faults import KINDS
+from tools.sim.run import Run, Setup
+
+SEEDS = 50
+
+
+def acknowledges_what_broke(self, tokens):
+    """What a broken connection did not acknowledge counts as acknowledged."""
+    for token in list(tokens):
+        self.acknowledge(token)
+    _end(self, [])
+
+
+def counts_a_batch_as_one(self, token):
+    """Eight readings of a batch are acknowledged as one."""
+    self._flying -= len(token) if isinstance(token, list) else 1
+    self.acknowledged += 1
+
+
+def sends_everything_twice(self, topic, payload, retain=False, qos=0, token=True):
+    """A retry that nobody asked for."""
+    done = _put(self, topic, payload, retain, qos, token)
+    if done and qos:
+        _put(self, topic, payload, retain, qos, True)
+    return done
+
+
+def is_always_live(self, index, values):
+    """Readings of an outage wait among the live ones."""
+    online, self._online = self._online, True
+    _add(self, index, values)
+    self._online = online
+
+
+def believes_any_time(reply, nonce):
+    """An answer of SNTP is a time, whatever it says."""
+    if len(reply) < 48:
+        raise ValueError("not the answer")
+    return struct.unpack(">I", reply[40:44])[0] - 2208988800
+
+
+def has_no_checksum(data):
+    return 0
+
+
+def saves_in_place(self, name, data):
+    """The old content goes before the new one is there."""
+    with self.load.__globals__["open"](self._path(name), "wb") as file:
+        file.write(self._header(data) + data)
+
+
+def forgets_its_key(board, table, settings, revision, patch):
+    """A node with a key obeys whoever comes."""
+    before, settings.effective = settings.effective, {**settings.effective, "config": {"key": None, "trial_s": 120}}
+    try:
+        return _change(board, table, settings, revision, patch)
+    except desired.ConfigError:
+        settings.effective = before
+        raise
+
+
+def obeys_kept_commands(self, topic, payload, retained):
+    return _route(self, topic, payload, False)
+
+
+def shows_its_secrets(table, document, shown, path=()):
+    return document
+
+
+def keeps_far_too_much(self, slots):
+    return _resize(self, 40 * slots)
+
+
+def retries_at_once(attempt, window_s, cap_s, random):
+    return 100
+
+
+def feeds_once(self, now):
+    """The watchdog is started and forgotten."""
+    feed, self._board.feed = self._board.feed, lambda: None
+    try:
+        return _tend(self, now)
+    finally:
+        self._board.feed = feed
+
+
+async def leaves_its_siblings(*coroutines):
+    """Whoever ran beside the first to end runs on."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    return done.pop().result()
+
+
+def has_ticks_that_wrap(self):
+    """Uptime is the board's ticks."""
+    self._ms = self._board.ticks_ms()
+    return self._ms
+
+
+async def waits_for_ever(self):
+    """A broker that falls silent is not noticed."""
+    await asyncio.Event().wait()
+
+
+def never_sends_its_backlog(self, now):
+    return 5_000
+
+
+def is_deaf_to_documents(self, now, kind, name, wide, payload):
+    if kind != "config":
+        _receive(self, now, kind, name, wide, payload)
+
+
+def numbers_its_readings_anew(self, record, late):
+    name, quantities, seq, when, values = _reading(self, record, late)
+    return name, quantities, seq % 100, when, values
+
+
+def has_eight_packet_ids(self):
+    """Packet ids from 0 to 7."""
+    number = self.next_id
+    self.next_id = (number + 1) % 8
+    return number
+
+
+def leaves_a_will_that_nobody_keeps(self, word):
+    return self._top + "status", word, word == "online", 1
+
+
+def says_offline_too_late(client, topic, payload, retain, qos):
+    """The goodbye has no last word."""
+    return client.disconnect()
+
+
+def posts_without_a_bound(self, message):
+    self._posted.extend([message] * 3)
+    self._outbox.waiting.set()
+
+
+def reports_what_it_does_not_do(table, effective, revision, patch, state, reason, problems):
+    """The report leaves the patch out."""
+    return _report(table, effective, revision, {}, state, reason, problems)
+
+
+_end, _add, _resize, _reading = outbox.Outbox.end, outbox.Outbox.add, outbox.Outbox.resize, outbox.Outbox.reading
+_put, _change, _route, _receive = mqtt.Client.put, desired.change, mote.Dialect.route, control.Control.receive
+_report, _tend = desired._report, node.Node._tend
+
+# Name: (the invariants of which it may break the first, what is put where).
+BUGS = {
+    "acknowledges what broke": (("lost",), (outbox.Outbox, "end", acknowledges_what_broke)),
+    "counts a batch as one": (("accounting",), (outbox.Outbox, "acknowledge", counts_a_batch_as_one)),
+    "sends everything twice": (("duplicates",), (mqtt.Client, "put", sends_everything_twice)),
+    "is always live": (("stale",), (outbox.Outbox, "add", is_always_live)),
+    "believes any time": (("wrong-time",), (sntp, "parse", believes_any_time)),
+    "has no checksum": (("false-value",), (sht4x, "crc8", has_no_checksum), (sht3x, "crc8", has_no_checksum)),
+    "saves in place": (("config",), (flash.Shelf, "bound", None)),
+    "forgets its key": (("unsigned",), (desired, "change", forgets_its_key)),
+    "obeys kept commands": (("old-command",), (mote.Dialect, "route", obeys_kept_commands)),
+    "shows its secrets": (("secret",), (desired, "_redacted", shows_its_secrets)),
+    "keeps far too much": (("memory",), (outbox.Outbox, "resize", keeps_far_too_much)),
+    "posts without a bound": (("memory",), (link.Link, "post", posts_without_a_bound)),
+    "retries at once": (("storm",), (link, "delay_ms", retries_at_once)),
+    "lets errors through": (("crash",), (link, "LINK_ERRORS", (asyncio.TimeoutError,))),
+    "leaves its siblings": (("leak", "memory"), (link, "together", leaves_its_siblings)),
+    "feeds its watchdog once": (("hang",), (node.Node, "_tend", feeds_once)),
+    "has ticks that wrap": (("measures",), (uptime.Uptime, "ms", has_ticks_that_wrap)),
+    "waits for ever": (("online",), (mqtt.Client, "_watch", waits_for_ever)),
+    "never sends its backlog": (("drained",), (outbox.Outbox, "turn", never_sends_its_backlog)),
+    "is deaf to documents": (("settled",), (control.Control, "receive", is_deaf_to_documents)),
+    "numbers its readings anew": (("ghost",), (outbox.Outbox, "reading", numbers_its_readings_anew)),
+    "has eight packet ids": (("protocol",), (mqtt_window.Window, "take_id", has_eight_packet_ids)),
+    "leaves a will that nobody keeps": (("truth",), (mote.Dialect, "status", leaves_a_will_that_nobody_keeps)),
+    "says offline too late": (("truth",), (link, "_goodbye", says_offline_too_late)),
+    "reports what it does not do": (("config", "settled"), (desired, "_report", reports_what_it_does_not_do)),
+}
+
+
+@contextlib.contextmanager
+def planted(name):
+    """A node with this bug, in this process."""
+    with contextlib.ExitStack() as stack:
+        for place, attribute, bug in BUGS[name][1:]:
+            stack.enter_context(mock.patch.object(place, attribute, bug or _bound_with_a_careless_save))
+        yield
+
+
+def _bound_with_a_careless_save(self, module, own=flash.Shelf.bound):
+    names = own(self, module)
+    if module == "store":
+        names["Store"].save = saves_in_place
+    return names
+
+
+def seeds_until_found(name, setup, seeds=SEEDS):
+    """(how many seeds it took, the violation) to find a bug; None, and the others that were found, when it was not."""
+    others = set()
+    with planted(name):
+        for count in range(1, seeds + 1):
+            verdict = Run(setup._replace(seed=count), until=BUGS[name][0]).go()
+            for violation in verdict["violations"]:
+                if violation["invariant"] in BUGS[name][0]:
+                    return count, violation
+                others.add(violation["invariant"])
+    return None, others
+
+
+def main():
+    missed = 0
+    for name in sys.argv[1:] or BUGS:
+        began = time.monotonic()
+        count, found = seeds_until_found(name, Setup(nodes=8, days=1, faults=tuple(KINDS)))
+        missed += count is None
+        told = f"seed {count:2}  {json.dumps(found)[:150]}" if count else f"NOT FOUND, but {found}"
+        print(f"{name:32} {time.monotonic() - began:5.1f} s  {told}", flush=True)
+    return missed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

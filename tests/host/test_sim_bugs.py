@@ -1,0 +1,60 @@
+"""Bugs planted in the node: the simulator finds each by the invariant that it breaks. `make soak` looks for all."""
+
+import json
+import os
+
+import pytest
+
+from tests.host import planted
+from tools import __main__
+from tools.sim.faults import KINDS
+from tools.sim.invariants import NAMES
+from tools.sim.run import Run, Setup
+
+# Found within the first seed's first hours, so that every change of the tree looks for them.
+QUICK = (
+    "acknowledges what broke", "counts a batch as one", "sends everything twice", "is always live", "forgets its key",
+    "obeys kept commands", "shows its secrets", "saves in place", "retries at once", "lets errors through",
+    "feeds its watchdog once", "numbers its readings anew", "has eight packet ids", "leaves a will that nobody keeps",
+    "reports what it does not do",
+)
+
+
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("name", planted.BUGS)
+def test_a_planted_bug_is_found(name):
+    if name not in QUICK and not os.environ.get("MOTE_SOAK"):
+        pytest.skip("takes a while: make soak")
+    seeds = planted.SEEDS if os.environ.get("MOTE_SOAK") else 2
+    count, found = planted.seeds_until_found(name, Setup(nodes=8, days=1, faults=tuple(KINDS)), seeds)
+    assert count, f"not found in {seeds} seeds; other violations: {found}"
+
+
+def test_every_invariant_is_broken_by_a_planted_bug():
+    assert {invariant for names, *_ in planted.BUGS.values() for invariant in names} == set(NAMES)
+
+
+def test_without_a_bug_the_same_run_is_well():
+    assert Run(Setup(seed=1, nodes=8, days=0.4, faults=tuple(KINDS))).go()["violations"] == []
+
+
+def test_a_failing_run_names_its_seed_and_a_shorter_schedule_that_fails_again(capsys):
+    arguments = ["sim", "--seed", "1", "--nodes", "4", "--days", "0.3", "--faults", "reset,blocked,power-cut", "--json"]
+    with planted.planted("acknowledges what broke"):
+        assert __main__.main(arguments) == 1
+        verdict = json.loads(capsys.readouterr().out)
+        assert verdict["seed"] == 1 and verdict["violations"][0]["invariant"] == "lost"
+        shrunk = verdict["shrunk"]
+        assert 1 <= len(shrunk) <= 2 < verdict["faults"], shrunk
+        only = ",".join(str(fault["number"]) for fault in shrunk)
+        assert __main__.main([*arguments, "--only", only, "--no-shrink"]) == 1
+        assert json.loads(capsys.readouterr().out)["faults"] == len(shrunk)
+    assert __main__.main([*arguments, "--only", only]) == 0
+    capsys.readouterr()
+
+
+def test_many_seeds_are_a_line_each_in_their_order(capsys):
+    assert __main__.main(["sim", "--seed", "4", "--seeds", "3", "--jobs", "2", "--nodes", "1", "--days", "0.02"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["seed 4", "seed 5", "seed 6"]
+    assert all(line.endswith("ok") for line in lines)
