@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from tools.sim.board import Board, Hardware, Reset
+from tools.sim.hardware import Board, Hardware, Reset
 from tools.sim.place import Place
 from tools.sim.radio import AccessPoint
 

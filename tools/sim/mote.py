@@ -5,7 +5,7 @@ import traceback
 
 from firmware.start import chosen, follow
 from lending import load
-from tools.sim.board import Board, Reset
+from tools.sim.hardware import Board, Reset
 from tools.sim.bus import Buses
 
 BOOT_S = 1.5  # from power or reset to the node: MicroPython starts, modules load

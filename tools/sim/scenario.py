@@ -3,7 +3,7 @@
 import json
 import random
 
-from tools.sim.board import Hardware
+from tools.sim.hardware import Hardware
 from tools.sim.mote import Mote
 from tools.sim.place import TIME_SERVERS
 from tools.sim.radio import AccessPoint
