@@ -15,7 +15,7 @@ from tools.sim.run import Run, Setup
 QUICK = (
     "acknowledges what broke", "counts a batch as one", "sends everything twice", "is always live", "forgets its key",
     "obeys kept commands", "shows its secrets", "saves in place", "retries at once", "lets errors through",
-    "feeds its watchdog once", "numbers its readings anew", "has eight packet ids", "leaves a will that nobody keeps",
+    "feeds its watchdog once", "numbers its readings anew", "sends packet id zero", "leaves a will that nobody keeps",
     "reports what it does not do",
 )
 

@@ -13,7 +13,7 @@ def shelf_with_store():
 
     flash = shelf.flashes["n"] = Flash()
     flash.on_cut = lambda: None
-    return shelf, flash, shelf.bound("store")["Store"]("/n/state")
+    return shelf, flash, shelf.bound("store").Store("/n/state")
 
 
 def test_the_store_is_the_shipped_one_and_keeps_what_it_saved():

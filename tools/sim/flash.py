@@ -5,16 +5,18 @@ file at once and every write counts, so that code which relies on littlefs alone
 Modules of lib/ that use `open` and `os` run on it unchanged: Shelf.bound gives one of them this flash instead.
 """
 
+import asyncio
 import errno
 import importlib.util
 import io
 import os as real_os
+import types
 
 from tools import ROOT
 
 
-class PowerCut(BaseException):
-    """The power is gone: nothing of the program runs after this."""
+class PowerCut(asyncio.CancelledError):
+    """The power is gone: nothing of the program runs after this. Whatever tidies up still ends as if cancelled."""
 
 
 class Flash:
@@ -190,9 +192,9 @@ class Shelf:
         return function
 
     def bound(self, name):
-        """The names of the module lib/NAME.py, with these flashes as its `open` and `os`."""
+        """A copy of the module lib/NAME.py, with these flashes as its `open` and `os`."""
         code = importlib.util.spec_from_file_location(name, f"{ROOT}/lib/{name}.py").loader.get_code(name)
         names = {"__name__": name}
         exec(code, names)
         names["open"], names["os"] = self.open, self
-        return names
+        return types.SimpleNamespace(**names)

@@ -59,6 +59,7 @@ class Invariants(Watcher):
         self.reported = {}  # node -> revision last reported
         self.intervals = {}  # node -> seconds between readings, as reported last
         self.documents = {}  # node -> {revision: [patch]} that somebody sent
+        self.forged = {}  # node -> [patch] that somebody sent who must not
         self.keys = {}  # node -> {dotted key: [value]} that somebody sent
         self.digests = {}
         self.sessions = {}
@@ -89,10 +90,6 @@ class Invariants(Watcher):
     def readings(self):
         """How many readings all nodes took."""
         return sum(record.readings for record in self.records.values())
-
-    def keyed(self, name):
-        """Whether a node obeys signed documents only."""
-        return bool(json.loads(self.records[name].mote.hardware.config).get("config", {}).get("key"))
 
     def fault(self, fault, mote):
         """A fault begins."""
@@ -294,8 +291,8 @@ class Invariants(Watcher):
             self.violate("config", name, f"revision {revision} after {before[0]}")
         if told["state"] in ("applied", "trial") and revision != before[0]:
             sent = [_shown(patch) for patches in self.documents.get(name, {}).values() for patch in patches]
-            if told["config"]["config"]["key"] is not None and not self._by_keys(name, told["patch"], [before[1]]):
-                self.violate("unsigned", name, f"revision {revision} is obeyed")
+            if told["patch"] in self.forged.get(name, ()):
+                self.violate("unsigned", name, f"revision {revision} is obeyed: {told['patch']}")
             exact = [_shown(patch) for patch in self.documents.get(name, {}).get(revision, ())]
             if told["patch"] not in exact and not self._by_keys(name, told["patch"], [before[1], *sent]):
                 self.violate("config", name, f"revision {revision}, patch {told['patch']}, which nobody sent")

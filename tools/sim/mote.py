@@ -1,6 +1,7 @@
 """One simulated node through all its lives: power comes, the shipped node runs, and ends in a reset or in the dark."""
 
 import asyncio
+import json
 import traceback
 
 from firmware.start import chosen, follow
@@ -23,6 +24,7 @@ class Mote:
         self.hardware = hardware
         self.number = number
         self.sensors = sensors
+        self.key = (json.loads(hardware.config).get("config") or {}).get("key")
         self.node = self.board = None
         self.boots = 0
         self.world = hardware.world.world(hardware.name, number)

@@ -3,6 +3,8 @@
 import json
 import random
 
+from signed import sign
+
 _BAD = (
     b"", b"{", b"\xff\xfe", b"[]", b'{"revision":1}', b'{"revision":true,"patch":{}}', b'{"revision":1e3,"patch":{}}',
     b'{"revision":1073741824,"patch":{}}', b'{"revision":-1,"patch":{"telemetry":{"interval_s":1}}}',
@@ -33,11 +35,26 @@ class Operator:
         self.send(mote, {"telemetry": {"interval_s": (20, 30, 60, 120)[int(chance * 4)]}}, retain=chance < 0.7)
 
     def send(self, mote, patch, retain=True):
-        """A patch with the next revision."""
+        """A patch with the next revision, signed where the node has a key."""
         revision = self.next_revision(mote)
         if self._place.broker.running():
             self._watch.documents.setdefault(mote.name, {}).setdefault(revision, []).append(patch)
-            self.publish(mote, "config/set", json.dumps({"revision": revision, "patch": patch}).encode(), retain)
+            text = json.dumps({"revision": revision, "patch": patch}).encode()
+            self.publish(mote, "config/set", sign(mote.key, mote.name, "config", text) if mote.key else text, retain)
+
+    def forge(self, mote, rng):
+        """A document that a node with a key must not obey: without a signature, for another node, under another key."""
+        patch = {"node": {"area": f"Forgery {int(rng.random() * 1000)}"}, "telemetry": {"interval_s": 45}}
+        text = json.dumps({"revision": self.next_revision(mote), "patch": patch}).encode()
+        how = int(rng.random() * 4)
+        if how == 1:
+            text = sign(mote.key, "somebody", "config", text)
+        elif how == 2:
+            text = sign("00" * 32, mote.name, "config", text)
+        elif how == 3:
+            text = sign(mote.key, mote.name, "restart", text)
+        self._watch.forged.setdefault(mote.name, []).append(patch)
+        self.publish(mote, "config/set", text, retain=rng.random() < 0.5)
 
     def press(self, mote, rng):
         """A bare value for one key, as Home Assistant's controls send it."""
@@ -48,11 +65,13 @@ class Operator:
 
 
 def change_any(run, mote, chance):
-    """A good document, a trial that succeeds, one that cannot, a control, or something that is no document at all."""
+    """A good document, a trial that succeeds, one that cannot, a control, a forgery, or what is no document at all."""
     rng = random.Random(chance)
     what = int(rng.random() * 6)
     operator = run.operator
-    if what == 0:
+    if mote.key and rng.random() < 0.5:
+        operator.forge(mote, rng)
+    elif what == 0:
         operator.change(mote, rng.random())
     elif what == 1:
         operator.send(mote, {"mqtt": {"keepalive_s": 20 + int(rng.random() * 60)}, "node": {"area": "Yard"}})

@@ -1,7 +1,6 @@
 """What all nodes of a run share: time, network, name and time servers, the world that they measure, one seed."""
 
 import math
-import types
 
 from tools.sim.flash import Shelf
 from tools.sim.loop import Loop
@@ -23,8 +22,8 @@ class Place:
         self.network = Network(self.loop)
         self.broker = None
         self.shelf = Shelf()
-        self.store = self.shelf.bound("store")["Store"]
-        self.segments = types.SimpleNamespace(**self.shelf.bound("segments"))
+        self.store = self.shelf.bound("store").Store
+        self.segments = self.shelf.bound("segments")
         self.time_servers = {name: TimeServer() for name in TIME_SERVERS}
         self._say = say
         self._world_for = world_for

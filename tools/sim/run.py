@@ -148,8 +148,6 @@ class Run:
         wanted = {}
         before = {name: record.delivered for name, record in self.watch.records.items()}
         for mote in self.motes:
-            if self.watch.keyed(mote.name):
-                continue
             wanted[mote.name] = self.operator.next_revision(mote)
             self.operator.send(mote, {"telemetry": {"diagnostics_s": 60}})
         await asyncio.sleep(LIVENESS_S / 2)
