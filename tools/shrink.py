@@ -190,7 +190,7 @@ def _shorten_parameters(function, tokens, plan, changes):
     short = dict(zip(names, _words(plan["scratch"][:_PARAMETERS]), strict=False))
     for index, token in enumerate(tokens):
         inside = function.lineno <= token.start[0] <= function.end_lineno
-        if inside and _named(token, short) and tokens[index - 1].string != ".":
+        if inside and _named(token, short) and tokens[index - 1].string not in (".", "def"):
             changes[token.start] = token.string, short[token.string]
 
 

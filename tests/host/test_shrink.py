@@ -41,6 +41,11 @@ def test_parameters_are_shortened_but_not_those_that_a_call_names():
     assert shrink.shrunk(text, plan) == "def f(p0, two):\n    return g(two=p0.two, three=two)\n"
 
 
+def test_a_function_keeps_its_name_when_a_parameter_has_the_same():
+    text = "class Box:\n    @size.setter\n    def size(self, size):\n        self.it = size\n"
+    assert shrink.shrunk(text, BARE) == text.replace("self, size", "self, p0").replace("= size", "= p0")
+
+
 def test_inner_functions_do_not_shadow_the_outer_ones_parameters():
     text = "def f(one):\n    def g(two):\n        return one + two\n    return g(2)\nr = f(40)\n"
     assert run(shrink.shrunk(text, BARE))["r"] == 42
