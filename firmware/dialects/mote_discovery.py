@@ -15,7 +15,7 @@ def pieces(facts, more):
     node_id, node, every = about["id"], config["node"], 1
     turned, awake = "i" if config["homeassistant"]["controls"] else "-", "a"
     if config["power"]["mode"] == "deepsleep":  # mostly not there, and yet well: its readings expire instead
-        awake, every = "", config["power"]["send_every"]
+        awake, every = "", config["power"].get("send_every") or 1
     letters, holds = "/NABvx", " " + turned + awake
     facts = top, node["name"] or node_id, node["area"], about["board"], about["firmware"], about["mac"]
     start = number = 0

@@ -2,6 +2,7 @@
 
 _FILE = "announced"
 _MAX_GONE = 32  # entities that are still cleared: 30 bytes each in the document
+_CONTROLS = ',"@-interval":{"p":"number"},"@-deadband":{"p":"number"},"@-keep":{"p":"select"}'
 
 
 def look(files, sensors, controls):
@@ -13,7 +14,7 @@ def look(files, sensors, controls):
     before = " " + str(files.load(_FILE) or b"", "utf-8") + " "
     now, new, bit, named, classes = "", False, 1, 0, {}
     for sensor in sensors:
-        words = [" number." + sensor[0] + "-interval"] if controls else []
+        words = [" controls." + sensor[0]] if controls else []
         for quantity in sensor[1]:
             platform = {"b": " binary_sensor.", "e": " event."}.get(quantity[1], " sensor.")
             words.append(platform + sensor[0] + "_" + quantity[0])
@@ -31,4 +32,8 @@ def look(files, sensors, controls):
             files.save(_FILE, (" ".join(gone) + now).encode())
         except OSError:
             pass  # a full flash: what goes from now on will stay in Home Assistant until it is deleted there
-    return named, [',"%s":{"p":"%s"}' % tuple(reversed(word.split("."))) for word in gone] + ["}}"]
+    for index, word in enumerate(gone):
+        kind, key = word.split(".")
+        text = _CONTROLS if kind == "controls" else ',"@":{"p":"' + kind + '"}'
+        gone[index] = text.replace("@", key)
+    return named, gone + ["}}"]

@@ -36,6 +36,7 @@ PART_KEYS = {
                       "en", "qos", "off_dly", "frc_upd"},
     "number": {"p", "uniq_id", "stat_t", "val_tpl", "cmd_t", "name", "min", "max", "step", "mode", "unit_of_meas",
                "ent_cat", "en", "~"},
+    "select": {"p", "uniq_id", "stat_t", "val_tpl", "cmd_t", "name", "ops", "ent_cat", "en", "~"},
     "switch": {"p", "uniq_id", "stat_t", "val_tpl", "cmd_t", "name", "pl_on", "pl_off", "ent_cat", "en"},
     "event": {"p", "uniq_id", "stat_t", "evt_typ", "dev_cla", "name", "ent_cat", "en", "qos"},
     "update": {"p", "uniq_id", "stat_t", "l_ver_t", "dev_cla", "ent_cat"},
@@ -44,7 +45,7 @@ PART_KEYS = {
 NEEDED = {"sensor": {"stat_t", "val_tpl", "uniq_id"}, "binary_sensor": {"stat_t", "val_tpl", "uniq_id"},
           "button": {"cmd_t", "uniq_id"}, "number": {"stat_t", "cmd_t", "uniq_id", "name", "min", "max"},
           "switch": {"stat_t", "cmd_t", "uniq_id", "name", "pl_on", "pl_off"},
-          "event": {"stat_t", "evt_typ", "uniq_id"},
+          "event": {"stat_t", "evt_typ", "uniq_id"}, "select": {"stat_t", "cmd_t", "uniq_id", "name", "ops"},
           "update": {"stat_t", "l_ver_t", "uniq_id"}}
 # Device class: units that every release takes, state classes.
 CLASSES = {
@@ -57,6 +58,9 @@ CLASSES = {
     None: ((None, "%"), ("measurement", "total_increasing")),
 }
 BINARY_CLASSES = {"opening", "motion", "door", "window", "occupancy", "moisture", "problem", "smoke", None}
+
+
+CONTROLS = ["%s-%s" % (name, key) for name in ("air", "door", "meter") for key in ("interval", "deadband", "keep")]
 
 
 def changed(**sections):
@@ -277,7 +281,7 @@ def test_the_discovery_document():
     equal(found["o"], {"name": "Mote", "sw": "1.2"})
     equal(found["avty_t"], TOP + "status")
     equal(sorted(found["cmps"]), sorted(["air_temperature", "air_humidity", "door_open", "meter_pulses", "meter_load",
-                                         "air-interval", "door-interval", "meter-interval", "acknowledge", "started",
+                                         "acknowledge", "started"] + CONTROLS + [
                                          "restart", "identify", "sample", "rssi", "heap-free", "reconnects", "queued",
                                          "dropped", "reset-cause", "interval", "diagnostics-interval", "firmware"]))
     equal(found["cmps"]["air_temperature"], {
@@ -327,12 +331,15 @@ def test_discovery_may_be_off():
 
 def test_what_a_person_turns_has_the_bounds_of_the_table():
     turned = [part for part in document()["cmps"].values() if part["p"] == "number"]
-    equal(len(turned), 2 + len(SENSORS))
+    equal(len(turned), 2 + 2 * len(SENSORS))
     for part in turned:
         key = part["cmd_t"].replace("~", part.get("~", ""))[len(TOP + "config/set/"):]
         row = config.row(key.split("."))
-        equal((row[1], part["min"], part["max"]), ("int", int(row[2]), int(row[3])), key)
+        equal((part["min"], part["max"]), (int(row[2]), int(row[3])), key)
+        equal("step" in part, row[1] == "number", key)
         assert part["val_tpl"].startswith("{{ value_json.config.%s " % key), key
+    chosen = document()["cmps"]["air-keep"]
+    equal("/".join(chosen["ops"]), config.row(("sensors", "air", "keep"))[1])
     parts = document(homeassistant={"controls": False})["cmps"]
     equal([part for part in parts.values() if part["p"] == "number" and len(part) > 1], [], "not obeyed, so not shown:")
 
@@ -360,10 +367,10 @@ def test_what_is_no_more_is_cleared_in_every_document_from_then_on():
     for _ in range(2):
         equal(stubs(document([("air", AIR[:1], 60)], board)["cmps"]),
               {"air_humidity": "sensor", "door_open": "binary_sensor", "meter_pulses": "sensor",
-               "meter_load": "sensor", "door-interval": "number", "meter-interval": "number"})
+               "meter_load": "sensor", "door-interval": "number", "meter-interval": "number", "door-keep": "select",
+               "door-deadband": "number", "meter-deadband": "number", "meter-keep": "select"})
     parts = document(board=board, homeassistant={"controls": False})["cmps"]
-    equal(stubs(parts), {"interval": "number", "diagnostics-interval": "number", "acknowledge": "switch",
-                         "air-interval": "number", "door-interval": "number", "meter-interval": "number"},
+    equal(sorted(stubs(parts)), sorted(["interval", "diagnostics-interval", "acknowledge"] + CONTROLS),
           "what came back is no stub:")
     equal(stubs(document(board=board)["cmps"]), {})
 
@@ -374,9 +381,9 @@ def test_the_list_of_what_is_no_more_has_a_bound_and_a_full_flash_ends_nothing()
         document([("s%d" % number, AIR[:1], 60)], board)
     found = stubs(document([], board)["cmps"])
     equal(sorted(found), sorted(["s%d%s" % (number, key) for number in range(4, 20)
-                                 for key in ("-interval", "_temperature")]))
+                                 for key in ("-interval", "-deadband", "-keep", "_temperature")]))
     board.files.fails = OSError("full")
-    equal(len(stubs(document([("new", AIR[:1], 60)], board)["cmps"])), 32)
+    equal(len(stubs(document([("new", AIR[:1], 60)], board)["cmps"])), 64, "16 sensors, each with three controls:")
 
 
 def declared():

@@ -92,7 +92,9 @@ async def obey(hass, command):
         return said
     if command["do"] == "enable":
         registry = entity_registry.async_get(hass)
-        registry.async_update_entity(command["entity_id"], disabled_by=None)
+        for entity_id in command["entity_ids"]:
+            registry.async_update_entity(entity_id, disabled_by=None)
+        await hass.config_entries.async_reload(hass.config_entries.async_entries("mqtt")[0].entry_id)
         return None
     if command["do"] == "call":
         try:

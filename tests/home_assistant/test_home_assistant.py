@@ -50,7 +50,7 @@ EXPECTED = {
     "started": ("sensor", "timestamp", None, None, "diagnostic"),
     "firmware": ("update", "firmware", None, None, "diagnostic"),
 }
-HIDDEN = {"rssi", "heap-free", "reconnects"}
+HIDDEN = {"rssi", "heap-free", "reconnects", "air-deadband", "air-keep"}
 
 
 def of(entities, node, key):
@@ -173,6 +173,20 @@ def test_a_sensor_has_an_interval_of_its_own_and_readings_need_no_acknowledgemen
     entities = home.house.entities()
     assert state(entities, node, "started") == state(after, node, "started"), "a start that moves"
     assert lives(node, "air_temperature")(entities)
+
+
+def test_what_is_hidden_works_once_it_is_enabled(home):
+    node = home.start("studio", "micropython", sensors={"air": AIR})
+    entities = home.house.wait(lives(node, "air_temperature"), LIMIT_S, "reading")
+    keys = sorted(HIDDEN - {"rssi"})  # a computer has no radio
+    names = {key: of(entities, node, key)["entity_id"] for key in keys}
+    home.house.ask("enable", entity_ids=list(names.values()))
+    home.house.wait(lives(node, "heap-free", "reconnects", "air-keep"), LIMIT_S, "state of what was hidden")
+    assert home.house.call("select.select_option", names["air-keep"], option="latest") is None
+    assert home.house.call("number.set_value", names["air-deadband"], value=0.5) is None
+    home.house.wait(
+        lambda found: (state(found, node, "air-keep"), state(found, node, "air-deadband")) == ("latest", "0.5"),
+        LIMIT_S, "accepted choice and deadband")
 
 
 def test_the_restart_button_is_obeyed_once_and_never_from_a_retained_copy(home):

@@ -21,11 +21,11 @@ from firmware.dialects.mote import Dialect
 from lending import lend
 
 class Files:
-    stored = None
+    stored = {}
     def load(self, name):
-        return self.stored
+        return self.stored.get(name)
     def save(self, name, data):
-        self.stored = data
+        self.stored[name] = data
 
 class Board:
     files = Files()
