@@ -31,18 +31,18 @@ telemetry.interval_s int 1 86400 60 -
 telemetry.qos int 0 1 1 -
 telemetry.diagnostics_s int 1 86400 60 -
 sensors.* names 1 16 {} -
-sensors.*.driver id 1 23 null +r
+sensors.*.driver id 1 23 null +rt
 sensors.*.interval_s int 1 86400 null ?
-sensors.*.bus int 0 3 0 r
-sensors.*.address int 3 119 null ?r
-sensors.*.pin int 0 48 null ?r
-sensors.*.kind id 1 23 null ?r
-sensors.*.pull id 1 23 null ?r
+sensors.*.bus int 0 3 0 rt
+sensors.*.address int 3 119 null ?rt
+sensors.*.pin int 0 48 null ?rt
+sensors.*.kind id 1 23 null ?rt
+sensors.*.pull id 1 23 null ?rt
 sensors.*.invert bool 0 0 false r
 sensors.*.low_mv number -10000 100000 null ?r
 sensors.*.high_mv number -10000 100000 null ?r
 sensors.*.divider number 0.001 1000 null ?r
-sensors.*.rom text 16 16 null ?r
+sensors.*.rom text 16 16 null ?rt
 sensors.*.deadband number 0 1000000 null ?
 sensors.*.heartbeat_s int 1 86400 null ?r
 sensors.*.keep all/latest/none 3 6 null ?
@@ -55,14 +55,14 @@ homeassistant.controls bool 0 0 true r
 config.key hex 64 64 null ?!
 config.trial_s int 10 3600 120 -
 time.servers hosts 1 4 ["pool.ntp.org"] -
-power.mode always/deepsleep 6 9 "always" s
+power.mode always/deepsleep 6 9 "always" st
 power.send_every int 1 1000 1 r
 power.awake_s int 2 60 15 -
 power.awake_until int 0 4102444800 0 s
 power.wake_pin int 0 48 null ?
 board.led_pin int 0 48 null ?
-board.scl_pin int 0 48 null ?r
-board.sda_pin int 0 48 null ?r
+board.scl_pin int 0 48 null ?rt
+board.sda_pin int 0 48 null ?rt
 """
 
 HIDDEN = "***"

@@ -15,6 +15,7 @@ _MAX_BYTES = 4_096
 _MAX_DEPTH = 6
 _MAX_STEP = 1_000  # a revision may run ahead this far: a lost document must not block, a huge one must not lock out
 _MAX_REVISION = 0x40000000
+_HOUR_S = 3_600
 
 
 class Settings:
@@ -135,13 +136,26 @@ def change(board, table, settings, revision, patch):
     effect = "reconnect" if table.differs(settings.effective, effective, "r") else "live"
     effect = "restart" if table.differs(settings.effective, effective, "s") else effect
     document, before = {"revision": revision, "patch": patch}, stored(board)
-    if "old" in before or table.differs(settings.effective, effective, "t"):
+    if "old" in before or _could_strand(table, settings.effective, effective):
         document["old"] = before.get("old", before["patch"])
         if effect == "restart":
             document["first"] = True
+        else:
+            effect = "reconnect"  # through which alone it is proved
     store(board, document)  # last of all, so that a lack of memory cannot leave it half done
     settings.revision, settings.effective, settings.trial = revision, effective, "old" in document
     return effect
+
+
+def _could_strand(table, old, new):
+    """Whether the node might not come back, or not within the hour, after this change."""
+    return table.differs(old, new, "t") or _longest_s(new) > max(_HOUR_S, _longest_s(old))
+
+
+def _longest_s(config):
+    """The longest period in which the node might say nothing."""
+    sensors = config["sensors"]
+    return max([config["telemetry"]["interval_s"]] + [sensors[name].get("interval_s") or 0 for name in sensors])
 
 
 def tell(board, table, settings):
@@ -215,35 +229,16 @@ def _redacted(table, document, shown, path=()):
 
 
 def parsed(data):
-    """The JSON object in `data` (bytes). Raises ConfigError; size and depth are looked at before parsing."""
-    if data is None or len(data) > _MAX_BYTES:
-        raise ConfigError("longer than %d bytes, or than there is memory for" % _MAX_BYTES)
-    check_depth(data)
+    """The JSON object in `data` (bytes). Raises ConfigError."""
     try:
-        document = json.loads(str(data, "utf-8"))
-    except MemoryError:
-        raise ConfigError("not enough memory")
-    except (ValueError, UnicodeError):
-        raise ConfigError("not JSON in UTF-8")
-    if not isinstance(document, dict):
-        raise ConfigError("not a JSON object")
-    return document
+        return lend("bounded").parsed(data, _MAX_BYTES, _MAX_DEPTH)
+    except ValueError as error:
+        raise ConfigError(error.args[0])
 
 
 def check_depth(data):
-    depth = deepest = quoted = escaped = 0
-    for byte in data:
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = byte == 92
-            quoted = byte != 34
-        elif byte == 34:
-            quoted = True
-        elif byte in b"[{":
-            depth += 1
-            deepest = max(depth, deepest)
-        elif byte in b"]}":
-            depth -= 1
-    if deepest > _MAX_DEPTH:
-        raise ConfigError("nested deeper than %d" % _MAX_DEPTH)
+    """Raises ConfigError when `data` (bytes) is nested too deep to be parsed."""
+    try:
+        lend("bounded").check_depth(data, _MAX_DEPTH)
+    except ValueError as error:
+        raise ConfigError(error.args[0])

@@ -145,6 +145,8 @@ class Client:
                 self._answers[key] = bytes(buffer[start:end])
                 self._asking = 0
                 self._writer.changed()
+            if first == _CONNACK and buffer[start + 1]:  # now, as the server closes at once (3.2.2.3) and hides why
+                raise MQTTError("refused", buffer[start + 1])
         else:
             raise MQTTError("unexpected packet", first)
 

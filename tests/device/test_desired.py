@@ -299,14 +299,14 @@ def test_what_cannot_be_stored_is_not_applied():
 def test_a_bare_value_changes_one_key_of_the_patch():
     desk = Desk()
     desk.send(4, {"node": {"name": "Attic"}, "mqtt": {"password": "new-secret"}, "sensors": {"sky": None}})
-    equal(desk.key("telemetry.interval_s", b"5"), "live")
-    equal(desk.key("sensors.air.interval_s", b"7"), "live")
+    equal(desk.key("telemetry.interval_s", b"5"), "reconnect", "the password is still on trial:")
+    equal(desk.key("sensors.air.interval_s", b"7"), "reconnect")
     equal(desk.key("node.name", b"Cellar"), "reconnect")
     equal(desk.settings.revision, 7)
     stored = {"node": {"name": "Cellar"}, "telemetry": {"interval_s": 5}, "mqtt": {"password": "new-secret"},
               "sensors": {"sky": None, "air": {"interval_s": 7}}}
     equal(desk.stored(), {"revision": 7, "patch": stored, "old": {}})
-    equal(desk.key("telemetry.interval_s", b"null"), "live", "null gives the key back to the base:")
+    equal(desk.key("telemetry.interval_s", b"null"), "reconnect", "null gives the key back to the base:")
     equal(desk.settings.effective["telemetry"]["interval_s"], 60)
     equal(desk.again().report()["revision"], 8)
 

@@ -198,3 +198,32 @@ async def test_a_start_that_ends_while_it_tries_what_rescue_stored_takes_it_back
     async with Rig(board=again(later)) as last:
         await last.go(5_000)
         equal(states(last), [("rolled-back", 4, "restarted before the node was online")])
+
+
+async def test_sensors_pins_power_and_long_intervals_are_on_trial():
+    for patch in ({"sensors": {"air": {"pin": 4}}}, {"sensors": {"more": {"driver": "host"}}},
+                  {"sensors": {"air": None}}, {"sensors": {"air": {"interval_s": 86_400}}}, {"board": {"scl_pin": 5}},
+                  {"telemetry": {"interval_s": 3_601}}, {"mqtt": {"base": "elsewhere"}}):
+        async with Rig() as rig:
+            await rig.go(3_000)
+            rig.broker.echoes = False
+            await rig.says("config/set", document(1, patch), ms=5_000)
+            assert stored(rig).get("old") == {}, patch
+            await rig.pass_ms(TRIAL_MS + 12_000)
+            equal(stored(rig), {"revision": 1, "patch": {}}, patch)
+
+
+async def test_what_cannot_strand_is_not_on_trial():
+    short = {"sensors": {"air": {"interval_s": 9}}}
+    for patch in ({"telemetry": {"interval_s": 3_600}}, {"node": {"area": "Roof"}}, short):
+        async with Rig() as rig:
+            await rig.go(3_000)
+            await rig.says("config/set", document(1, patch), ms=5_000)
+            equal(stored(rig), {"revision": 1, "patch": patch})
+
+
+async def test_a_change_of_sensors_that_works_is_kept():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        await rig.says("config/set", document(1, {"sensors": {"more": {"driver": "host"}}}), ms=5_000)
+        equal(states(rig)[1:], [("trial", 1, None), ("applied", 1, None)])

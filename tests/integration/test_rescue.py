@@ -15,6 +15,7 @@ from tools import build, micropython, shrink
 from tools.verbs import run
 
 from . import nodes
+from .brokers import free_port
 
 LIMIT_S = 60
 STARTS = 10
@@ -58,13 +59,23 @@ class Restarted:
                          "mac": "02:00:00:a1:b2:c3", "model": "Board of a test"}
         self._process = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._live)
+        self._thread = None
 
     def __enter__(self):
-        self._thread.start()
+        self.go_on()
         return self
 
     def __exit__(self, *_):
+        self.pause()
+
+    def go_on(self):
+        """Switch it on."""
+        self._ended.clear()
+        self._thread = threading.Thread(target=self._live)
+        self._thread.start()
+
+    def pause(self):
+        """Take its power away."""
         self._ended.set()
         self._process.kill()
         self._thread.join(END_S)
@@ -208,3 +219,19 @@ def test_mote_run_is_rescue_until_a_command_and_then_the_node_in_the_same_proces
     since = await_status(world, b"rescue", since)
     assert node.terminate() == 0
     await_status(world, b"offline", since)
+
+
+@only_micropython
+def test_rescue_gives_up_what_was_on_trial_and_says_so(world):
+    config = configuration(world)
+    with Restarted(world, config) as board:
+        await_status(world, b"online", 0)
+        document = {"revision": 3, "patch": {"mqtt": {"port": free_port()}}, "old": {"node": {"name": "Before"}}}
+        board.pause()
+        Store(board.state).save("config", json.dumps(document).encode())
+        Store(board.state).save("starts", b"9")
+        board.go_on()
+        since = await_status(world, b"rescue", 0)
+        found = world.auditor.wait_json(
+            "mote/node-a/config", LIMIT_S, since, lambda report: report["state"] == "rolled-back")
+        assert (found["revision"], found["patch"]) == (3, {"node": {"name": "Before"}})

@@ -49,6 +49,10 @@ class World:
         self._nodes.append(node)
         return node.start()
 
+    def keep(self, manager):
+        """Enter a context manager until the test ends; returns what it gives."""
+        return self._stack.enter_context(manager)
+
     def _check_promises(self, surprises):
         """Raise AssertionError with every promise that was broken, whatever the test was about."""
         messages, logs = self.auditor.messages, {node.id: node.log() for node in self._nodes}

@@ -6,6 +6,7 @@ import random
 import sys
 import time
 
+from lending import lend
 from store import Store
 
 if sys.implementation.name == "micropython":
@@ -20,6 +21,7 @@ _NO_DEVICE = 19  # ENODEV: what a bus says when nothing answers
 class HostBoard(World):
     """`options`: "config" (path), "state" (folder, its flash), "mac", "model" (text), "chips" ("simulated" or "none");
     "rtc" (what outlives a reset and deep sleep), "cause" (of the start), "woken_by_pin";
+    "access_points" (SSID -> password or None) for a model of Wi-Fi;
     for simulated chips "buses" (with i2c, input_pin, ...) or "wire" (a descriptor to the process that has them).
 
     `poll`, where it is not None, has to be called some times a second: it brings pin interrupts.
@@ -50,6 +52,8 @@ class HostBoard(World):
         for name in ("i2c", "input_pin", "output_pin", "adc", "onewire", "dht"):
             setattr(self, name, getattr(buses, name) if buses else _absent)
         self.poll = buses.poll if buses else None
+        points = options.get("access_points")
+        self._wlan = lend("tools.host.wlan").Wlan(points) if points else None
 
     def time_s(self):
         return int(time.time())
@@ -67,13 +71,16 @@ class HostBoard(World):
         return Flag()
 
     async def join(self, networks):
-        """The computer is on its network already."""
+        """The computer is on its network already, where there is no model of Wi-Fi."""
+        if self._wlan:
+            await lend("wifi").join(self._wlan, networks, self)
 
     def joined(self):
-        return True
+        return not self._wlan or self._wlan.isconnected()
 
     async def leave(self):
-        """And stays there."""
+        if self._wlan:
+            self._wlan.active(False)
 
     def rssi(self):
         return None

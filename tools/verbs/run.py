@@ -59,6 +59,9 @@ def add_arguments(parser):
     parser.add_argument("--seconds", type=_positive, metavar="N", help="leave cleanly after N seconds")
     parser.add_argument("--chips", choices=("simulated", "none"), default="simulated",
                         help="what is on the buses (default simulated)")
+    parser.add_argument("--access-point", action="append", default=[], metavar="SSID[=PASSWORD]",
+                        help="a model of Wi-Fi with this network, and no other than those given (default: the "
+                             "computer's own network, whatever the configuration says of Wi-Fi)")
     connection.add_connection_options(parser)
 
 
@@ -85,6 +88,8 @@ def run(args):
         path = args.config if document is given else _provision(document, state)
         options = {"config": os.path.abspath(path), "state": os.path.abspath(state), "chips": args.chips}
         options.update(cpython_identity.identity(state))
+        points = [point.partition("=") for point in args.access_point]
+        options["access_points"] = {ssid: password if equals else None for ssid, equals, password in points}
         live = _live_on_micropython if args.interpreter == "micropython" else _live_on_cpython
         return live(options, document, args)
 
