@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.host.virtual import image, virtual  # noqa: F401 - fixtures
 from tools import ROOT, __main__, brokers
 
 PROCESS_LIMIT_S = 60

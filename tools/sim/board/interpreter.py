@@ -4,6 +4,7 @@ Its prompt, raw REPL and raw-paste are those of the C code. What the ESP32 port 
 reaches a running program however it is busy, a soft reset starts all over, lines end in CR LF.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -77,7 +78,8 @@ class Interpreter:
         if self._process is not None:
             self._process.kill()
             self._process.wait(_STOP_LIMIT_S)
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
 
     def _to_process(self, data):
         try:

@@ -44,6 +44,7 @@ def _pins(numbers, wire):
                 raise ValueError("pin can only be input")
             self.number = number
             self._mode = mode
+            self._pull = pull
             self._level = 0
 
         def value(self, *level):
@@ -52,7 +53,10 @@ def _pins(numbers, wire):
                     self._level = level[0]
                     wire.output_pin(self.number).value(int(bool(level[0])))
                 return self._level
-            return wire.input_pin(self.number).value()
+            try:
+                return wire.input_pin(self.number).value()
+            except OSError:  # nothing is connected
+                return 1 if self._pull == Pin.PULL_UP else 0
 
         def irq(self, handler, trigger=3):
             wire.input_pin(self.number).irq(lambda _: handler(self))

@@ -1,0 +1,237 @@
+"""A board's prompt: getting there whatever it is doing, running code there, and saying what is wrong when it fails.
+
+On mpremote's transport, over a port that is open already, so that one connection serves a whole command.
+"""
+
+import contextlib
+import io
+import re
+import time
+
+import serial
+from mpremote.transport import TransportError, TransportExecError
+from mpremote.transport_serial import SerialTransport
+
+from tools import errors
+from tools.board import ports
+
+_ENTER_S = 6  # from Ctrl-C to the raw prompt: a collection or a write to flash may come before
+_START_S = 15  # reset, ROM, MicroPython, file system; boot.py looks a second for the boot button
+_INTERRUPT_S = 0.05
+_QUIET_S = 0.3
+_RESET_S = 0.1
+_HOLD_MS = 600_000
+_BABBLE_BYTES = 100_000
+_RESET = "import machine, time\ntime.sleep_ms(200)\nmachine.reset()"  # not before the answer has left the board
+
+# A watchdog cannot be stopped, but each new one sets its period: ten minutes, after which a board that was left at its
+# prompt helps itself.
+HOLD_WATCHDOG = f"import machine\nmachine.WDT(timeout={_HOLD_MS})"
+
+# What a board says when it gets nowhere, and what that means, most telling first.
+SYMPTOMS = (
+    (rb"waiting for download", "it waits in its bootloader: release the BOOT button (or unplug what pulls that pin "
+     "low) and press RESET"),
+    (rb"invalid header|No bootable app|checksum is wrong|SHA-256 is wrong|no partition table|partition table's",
+     "there is no MicroPython on it that runs, and it starts again and again: `mote flash --erase`"),
+    (rb"Brownout detector", "its supply breaks down: another cable or port, no hub without a power supply of its own"),
+    (rb"filesystem appears to be corrupted", "its file system is damaged: `mote flash --erase`, then `mote up`"),
+    (rb"Guru Meditation|abort\(\) was called", "MicroPython itself crashes: `mote flash --erase`, and another image if "
+     "that does not help"),
+)
+
+
+class Transport(SerialTransport):
+    """mpremote's transport around a port that is open."""
+
+    def __init__(self, port, name):
+        self.serial = port
+        self.device_name = name
+        self.in_raw_repl = False
+        self.use_raw_paste = True
+        self.mounted = False
+        self.is_pty = False
+
+
+class Repl:
+    """The prompt of the board at the open `port`. `run` raises UserError with the board's own words."""
+
+    def __init__(self, port, name):
+        self.port = port
+        self.name = name
+        self._transport = Transport(port, name)
+
+    def enter(self):
+        """Come to the raw prompt: by Ctrl-C and a soft reset, else through a reset. Raises UserError that says what the
+        board does instead."""
+        heard = b""
+        try:
+            heard = self._drain()
+            starting = b"rst:0x" in heard  # some servers of ports reset the board when they are connected to
+            if not hopeless(heard):
+                if not starting and self._soft_enter():
+                    return
+                if not starting:
+                    self.reset_by_line()
+                heard += self._interrupt_start()
+                if not hopeless(heard) and self._soft_enter():
+                    return
+                heard += self._drain()
+        except (serial.SerialException, OSError) as error:
+            raise self._lost(error) from None
+        raise errors.UserError(f"{self.name}: {diagnosis(heard)}", errors.UNREACHABLE)
+
+    def _soft_enter(self):
+        """As mpremote does it, without its own words about a failure."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            try:
+                self._transport.enter_raw_repl(soft_reset=True, timeout_overall=_ENTER_S)
+                return True
+            except TransportError:
+                return False
+
+    def _interrupt_start(self):
+        """Send Ctrl-C from the start on until it is at a prompt: some programs can be caught at their start only."""
+        heard = b""
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and not heard.endswith(b">>> ") and not hopeless(heard):
+            self.port.write(b"\x03")
+            time.sleep(_INTERRUPT_S)
+            heard += self._waiting()
+            if len(heard) > _BABBLE_BYTES:
+                break
+        return heard
+
+    def reset_by_line(self):
+        """Pull EN low for a moment, as the RESET button does."""
+        self.port.dtr = False
+        self.port.rts = True
+        time.sleep(_RESET_S)
+        self.port.rts = False
+
+    def run(self, code, timeout_s=30):
+        """Run code at the raw prompt; returns what it printed."""
+        try:
+            output, error = self._transport.exec_raw(code, timeout=timeout_s)
+        except TransportExecError as error:
+            raise self._said(error.error_output) from None
+        except (TransportError, serial.SerialException, OSError, TypeError, IndexError) as error:
+            raise self._lost(error) from None
+        if error:
+            raise self._said(error.decode("utf-8", "replace"))
+        return output.decode("utf-8", "replace")
+
+    def _said(self, text):
+        last = text.strip().splitlines()[-1:] or ["nothing"]
+        return errors.UserError(f"{self.name}: the board says {last[0]}", errors.FAILED)
+
+    def _lost(self, error):
+        return errors.UserError(
+            f"{self.name}: the connection broke ({error}). Plug the cable in again and repeat the command: it goes on "
+            "where it was, and nothing on the board is half replaced", errors.UNREACHABLE)
+
+    def restart(self):
+        """Reset the board from the raw prompt, so that its own program runs."""
+        try:
+            self._transport.exec_raw_no_follow(_RESET)
+            self._transport.in_raw_repl = False
+        except (TransportError, serial.SerialException, OSError, TypeError) as error:
+            raise self._lost(error) from None
+
+    def listen(self, seconds, until=None):
+        """What it says for so long, or until `until` (a compiled pattern of bytes) is found."""
+        heard = b""
+        deadline = time.monotonic() + seconds
+        try:
+            while time.monotonic() < deadline and not (until and until.search(heard)):
+                heard += self._waiting()
+                time.sleep(0.01)
+        except (serial.SerialException, OSError) as error:
+            raise self._lost(error) from None
+        return heard
+
+    def _waiting(self):
+        count = self.port.in_waiting
+        return self.port.read(count) if count else b""
+
+    def _drain(self):
+        """What it says unasked, until it is quiet or clearly will not be."""
+        heard = b""
+        for _ in range(8):
+            more = self.listen(_QUIET_S)
+            if not more:
+                break
+            heard += more
+        return heard
+
+
+class AmpyRepl:
+    """The same on ampy's transport, for boards that mpremote cannot reach: a device, no URL."""
+
+    def __init__(self, name):
+        from ampy.pyboard import Pyboard, PyboardError
+
+        self.name = name
+        self._error = PyboardError
+        if "://" in name:
+            raise errors.UserError(f"ampy knows devices only, not {name}: leave --via ampy out")
+        ports.opened(name).close()  # says what is wrong where ampy would not
+        self._board = Pyboard(name, ports.BAUD)
+
+    def enter(self):
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            try:
+                self._board.enter_raw_repl()
+            except (self._error, serial.SerialException, OSError):
+                raise errors.UserError(
+                    f"{self.name}: {diagnosis(said.getvalue().encode())}", errors.UNREACHABLE) from None
+
+    def run(self, code, timeout_s=30):
+        try:
+            return self._board.exec_(code).decode("utf-8", "replace")
+        except (self._error, serial.SerialException, OSError) as error:
+            text = error.args[2].decode("utf-8", "replace") if len(error.args) > 2 else str(error)
+            raise errors.UserError(f"{self.name}: the board says {text.strip().splitlines()[-1]}",
+                                   errors.FAILED) from None
+
+    def restart(self):
+        self._board.exec_raw_no_follow(_RESET)
+
+    def listen(self, seconds, until=None):
+        heard = b""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not (until and until.search(heard)):
+            heard += self._board.serial.read(self._board.serial.inWaiting() or 0)
+            time.sleep(0.01)
+        return heard
+
+    def close(self):
+        self._board.close()
+
+
+def hopeless(heard):
+    """Whether a board said twice what keeps it from any prompt: the first time may have been before it was helped."""
+    return any(len(re.findall(pattern, heard)) > 1 for pattern, _ in SYMPTOMS)
+
+
+def diagnosis(heard):
+    """What is wrong with a board that came to no prompt, by what it said meanwhile."""
+    for pattern, meaning in SYMPTOMS:
+        if re.search(pattern, heard):
+            return meaning
+    if not heard.strip(b"\0\r\n \xff"):
+        return ("the board says nothing at all. Is it a cable for data, not for charging only? Is it the right port? "
+                "Is there MicroPython on it (`mote flash`)?")
+    strange = sum(byte > 126 or byte < 32 and byte not in b"\r\n\t\x1b\x04\x08" for byte in heard)
+    if strange * 4 > len(heard):
+        return ("only noise arrives: the program on it uses another speed, or cable and ground are bad. Another cable, "
+                "or `mote flash --erase`")
+    if heard.count(b"rst:0x") > 3:
+        return "it starts again and again; its last words: " + _last_words(heard)
+    return ("the program on it does not let itself be interrupted, not even right after a reset; its last words: "
+            + _last_words(heard) + ". Hold BOOT while you press RESET, then `mote flash --erase`")
+
+
+def _last_words(heard):
+    lines = [line.strip() for line in heard.decode("utf-8", "replace").splitlines() if line.strip()]
+    return repr(lines[-1][-80:]) if lines else "none"
