@@ -22,33 +22,31 @@ _PUBLISH = 3  # in the upper half of the first byte
 _PUBACK = 0x40
 _SUBACK = 0x90
 _UNSUBACK = 0xB0
-_PINGREQ = b"\xc0\x00"
 _PINGRESP = 0xD0
-_DISCONNECT = b"\xe0\x00"
 
 
-class Client:
+class Client(Writer):
     """A connection to a broker. `on_message(topic, payload, retained)` is called for each PUBLISH with bytes, with a
     memoryview when long, None when over `limit_bytes`; be quick. `on_acknowledged(token)` gets what `put` was given.
     At most `window` publishes at QoS 1 are in flight: 8 fill a link of 100 ms with 80 messages a second.
 
-    Its `put`, `publish`, `room`, `flush`, `drain` and `unacknowledged` are those of mqtt_writer.Writer.
+    `put`, `publish`, `room`, `flush`, `drain` and `unacknowledged` are in mqtt_writer.
     """
+
+    packets = "mqtt_packets"  # the module that builds what is sent once
 
     def __init__(
         self, stream, on_message=None, on_acknowledged=None, keepalive_s=60, limit_bytes=4_096, answer_s=8, window=8
     ):
-        self._on_message, self._on_acknowledged = on_message, on_acknowledged
-        self._limit_bytes = limit_bytes
-        self._keepalive_s = keepalive_s
-        self._answer_s = answer_s  # a later answer will not come: a GSM round trip under load is 3 s
-        self._writer = writer = Writer(stream, window)
-        self._reader = Reader(stream, limit_bytes, self._handle, writer.answered)
-        self.put, self.publish, self.room = writer.put, writer.publish, writer.room
-        self.flush, self.drain, self.unacknowledged = writer.flush, writer.drain, writer.unacknowledged
-        self._answers = {}  # first byte << 16 | packet id of an answer to come: its body, None before it has come
-        self._asked = 0
-        self._pinged = self._asking = 0  # ticks since PINGREQ; for which a question has been open
+        super().__init__(stream, window)
+        self.on_message, self.on_acknowledged = on_message, on_acknowledged
+        self.limit_bytes = limit_bytes
+        self.keepalive_s = keepalive_s
+        self.answer_s = answer_s  # a later answer will not come: a GSM round trip under load is 3 s
+        self.reader = Reader(stream, limit_bytes, self.handle, self.answered)
+        self.answers = {}  # first byte << 16 | packet id of an answer to come: its body, None before it has come
+        self.asked = 0
+        self.pinged = self.asking = 0  # ticks since PINGREQ; for which a question has been open
 
     async def run(self):
         """Receive, and watch every deadline. Never returns; raises one of LINK_ERRORS when the connection is over."""
@@ -58,13 +56,19 @@ class Client:
 
     def parts(self):
         """The coroutines of `run`, for a `together` that saves one level of tasks."""
-        return self._receive(), self._watch()
+        return self.receive(), self.watch()
 
-    async def _receive(self):
+    async def receive(self):
         try:
-            await self._reader.run()
+            await self.reader.run()
         finally:
-            self._writer.changed(True)  # whoever waits for an answer learns it, rather than waiting for ever
+            self.over = True  # whoever waits for an answer learns it, rather than waiting for ever
+            self.news.set()
+
+    def answered(self):
+        """What the reader awaits after each read: answers are on their way, and others have had their turn."""
+        self.flush()
+        return self.drain() if self.unsent else asyncio.sleep(0)
 
     async def connect(self, client_id, user=None, password=None, will=None, clean=True):
         """CONNECT (3.1) while `run` runs; `will` is (topic, payload, retain, qos). Returns whether there was a session;
@@ -75,103 +79,119 @@ class Client:
     def begin(self, client_id, user=None, password=None, will=None, clean=True, filters=()):
         """As `connect`, and SUBSCRIBE to `filters`, but only put: publishes may follow, and all leaves at once, without
         waiting for CONNACK (3.1.4). `begun` tells what became of it; refused, all is in `unacknowledged`."""
-        packet = lend("mqtt_packets").connect(client_id, self._keepalive_s, user, password, will, clean)
-        self._begun = self._ask(packet, 0), filters and self._ask_for("subscribe", filters)
+        packet = lend(self.packets).connect(client_id, self.keepalive_s, user, password, will, clean)
+        self.opening = self.ask(packet, 0), filters and self.ask_for("subscribe", filters)
 
     async def begun(self):
         """Send, and wait for the answers to `begin`: (whether there was a session, granted QoS of each filter)."""
-        key, granted = self._begun
-        answer = await self._answer(key)
+        key, granted = self.opening
+        present = self.accepted(await self.answer(key))
+        return present, self.granted(await self.answer(granted)) if granted else b""
+
+    def accepted(self, answer):
+        """Whether there was a session, by the body of a CONNACK (3.2). Raises MQTTError when it refuses."""
         if answer[1] or len(answer) != 2:
             raise MQTTError("refused", answer[1])
-        return bool(answer[0]), (await self._answer(granted))[2:] if granted else b""
+        return bool(answer[0])
+
+    def granted(self, answer):
+        """The granted QoS of each filter, by the body of a SUBACK (3.9)."""
+        return answer[2:]
 
     async def subscribe(self, filters):
         """SUBSCRIBE to a sequence of (filter, QoS) (3.8); the granted QoS of each as bytes, 128 where refused."""
-        return (await self._answer(self._ask_for("subscribe", filters)))[2:]
+        return self.granted(await self.answer(self.ask_for("subscribe", filters)))
 
     async def unsubscribe(self, filters):
         """UNSUBSCRIBE from a sequence of filters and wait for the answer (3.10)."""
-        await self._answer(self._ask_for("unsubscribe", filters))
+        await self.answer(self.ask_for("unsubscribe", filters))
 
     async def disconnect(self):
         """DISCONNECT (3.14), after which the broker sends no will. Closing the stream is the caller's part."""
-        self._writer.append(_DISCONNECT)
+        self.append(b"\xe0\x00")
         await self.drain()
 
-    def _ask_for(self, name, filters):
-        self._asked = self._asked % 500 + 1
-        number = self._writer.ids + self._asked
-        return self._ask(getattr(lend("mqtt_packets"), name)(number, filters), number)
+    def ask_for(self, name, filters):
+        self.asked = self.asked % 500 + 1
+        number = self.ids + self.asked
+        return self.ask(getattr(lend(self.packets), name)(number, filters), number)
 
-    def _ask(self, packet, number):
+    def ask(self, packet, number):
         """Put a packet that will be answered; returns the key of its answer."""
         key = (packet[0] + 16 & 0xF0) << 16 | number
-        self._answers[key] = None
-        self._writer.append(packet)
+        self.answers[key] = None
+        self.append(packet)
         return key
 
-    async def _answer(self, key):
+    async def answer(self, key):
         """Wait for an answer's body. Raises MQTTError when the connection is lost: so it is when none comes in time."""
         try:
             await self.drain()  # with TLS the handshake is in here
-            while self._answers[key] is None:
-                await self._writer.change()
+            while self.answers[key] is None:
+                await self.change()
         finally:
-            body = self._answers.pop(key)
+            body = self.answers.pop(key)
         return body
 
-    def _handle(self, buffer, at, start, end, true_end):
+    def handle(self, buffer, at, start, end, true_end):
         """Act on one packet whose body is buffer[start:end]; `true_end` is where it really ended when it was cut."""
         first = buffer[at]
         if first == _PUBACK:
-            token = self._writer.acknowledged(packet_id(buffer, start, end))
-            if token is not None and token is not True and self._on_acknowledged:
-                self._on_acknowledged(token)
+            number = packet_id(buffer, start, end)
+            if self.waits(number):  # one that nobody waits for is ignored (4.4)
+                slot = (number - 1) % len(self.tokens)
+                token, self.tokens[slot] = self.tokens[slot], None
+                self.news.set()
+                if token is not True and self.on_acknowledged:
+                    self.on_acknowledged(token)
         elif first >> 4 == _PUBLISH:
-            topic, number, at = published(buffer, first, start, end)
-            payload = memoryview(buffer)[at:end] if true_end <= end and end - at <= self._limit_bytes else None
+            topic, number, at = self.published(buffer, first, start, end)
+            payload = memoryview(buffer)[at:end] if true_end <= end and end - at <= self.limit_bytes else None
             if not (true_end or payload is None):
                 payload = bytes(payload)  # the reader's own buffer is about to be used again
-            if self._on_message:
-                self._on_message(topic, payload, bool(first & 1))
+            if self.on_message:
+                self.on_message(topic, payload, bool(first & 1))
             if number:
-                self._writer.append(bytes((_PUBACK, 2, number >> 8, number & 255)))
+                self.append(bytes((_PUBACK, 2, number >> 8, number & 255)))
         elif first == _PINGRESP:
-            self._pinged = 0
+            self.pinged = 0
         elif first in (_CONNACK, _SUBACK, _UNSUBACK) and end - start > 1:  # the others may have no flags (2.2.2)
             key = first << 16 | (0 if first == _CONNACK else packet_id(buffer, start, end))
-            if key in self._answers:  # a late one to a question that was given up is none
-                self._answers[key] = bytes(buffer[start:end])
-                self._asking = 0
-                self._writer.changed()
+            if key in self.answers:  # a late one to a question that was given up is none
+                self.answers[key] = bytes(buffer[start:end])
+                self.asking = 0
+                self.news.set()
             if first == _CONNACK and buffer[start + 1]:  # now, as the server closes at once (3.2.2.3) and hides why
-                raise MQTTError("refused", buffer[start + 1])
+                self.accepted(bytes(buffer[start:end]))
         else:
             raise MQTTError("unexpected packet", first)
 
-    async def _watch(self):
+    published = staticmethod(published)
+
+    async def watch(self):
         """Once a tick (which needs no clock): has anything been waited for too long, is it time to ping (3.1.2.10)?"""
-        reader, writer = self._reader, self._writer
-        unheard_s = unsent_s = stuck = 0
-        oldest = None
-        tick_s = min(_TICK_S, self._answer_s, self._keepalive_s / 4 or _TICK_S)
+        reader, tokens = self.reader, self.tokens
+        window = len(tokens)
+        unheard_s = unsent_s = stuck = oldest = 0  # oldest: of the publishes that wait, or the next
+        tick_s = min(_TICK_S, self.answer_s, self.keepalive_s / 4 or _TICK_S)
         while True:
             await asyncio.sleep(tick_s)
             unheard_s = 0 if reader.heard else unheard_s + tick_s
-            unsent_s = 0 if writer.sent else unsent_s + tick_s
-            reader.heard = writer.sent = False
-            before, oldest = oldest, writer.oldest()
-            stuck = 0 if oldest is None else stuck + 1 if oldest == before else 1
-            self._asking = self._asking + 1 if None in self._answers.values() else 0
-            self._pinged += self._pinged > 0  # sent on a tick, so that n + 1 means n have passed, as with the others
-            waited = max(self._pinged, stuck, self._asking)
+            unsent_s = 0 if self.sent else unsent_s + tick_s
+            reader.heard = self.sent = False
+            before, oldest = oldest, self.next - window
+            while oldest < self.next and tokens[oldest % window] is None:
+                oldest += 1
+            stuck = 0 if oldest == self.next else stuck + 1 if oldest == before else 1
+            self.asking = self.asking + 1 if None in self.answers.values() else 0
+            self.pinged += self.pinged > 0  # sent on a tick, so that n + 1 means n have passed, as with the others
+            waited = max(self.pinged, stuck, self.asking)
             if reader.partial:  # all answers are behind the rest of this packet
                 waited = reader.partial
                 reader.partial += 1
-            if waited > self._answer_s / tick_s:
+            if waited > self.answer_s / tick_s:
                 raise MQTTError("no answer in time")
-            if 0 < self._keepalive_s / 2 <= max(unheard_s, unsent_s) and not self._pinged:
-                writer.append(_PINGREQ)
-                writer.flush()
-                unheard_s, self._pinged = 0, 1
+            if 0 < self.keepalive_s / 2 <= max(unheard_s, unsent_s) and not self.pinged:
+                self.append(b"\xc0\x00")  # PINGREQ
+                self.flush()
+                unheard_s, self.pinged = 0, 1

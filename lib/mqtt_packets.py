@@ -16,14 +16,18 @@ def field(data):
     return bytes((len(data) >> 8, len(data) & 255)) + data
 
 
+def varint(number):
+    """A length in one to four bytes (section 2.2.3)."""
+    digits = b""
+    while number > 127:
+        digits += bytes((number & 127 | 128,))
+        number >>= 7
+    return digits + bytes((number,))
+
+
 def packet(first, parts):
-    """One whole packet: its first byte, the remaining length (section 2.2.3), its body in parts."""
-    size = sum([len(part) for part in parts])
-    head = bytes((first,))
-    while size > 127:
-        head += bytes((size & 127 | 128,))
-        size >>= 7
-    return b"".join([head + bytes((size,))] + parts)
+    """One whole packet: its first byte, the remaining length, its body in parts."""
+    return b"".join([bytes((first,)) + varint(sum([len(part) for part in parts]))] + parts)
 
 
 def connect(client_id, keepalive_s, user=None, password=None, will=None, clean=True):

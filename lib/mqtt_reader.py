@@ -36,14 +36,15 @@ def packet_id(buffer, at, end):
     return number
 
 
-def published(buffer, first, at, end):
+def published(buffer, first, at, end, shortest=1):
     """Take apart the body of a PUBLISH (3.3): (topic, packet id or 0, index of the payload).
 
-    `end` is where the packet, or as much of it as is at hand, ends. Raises MQTTError on whatever a server may not send.
+    `end` is where the packet, or as much of it as is at hand, ends; `shortest` how long the topic must be. Raises
+    MQTTError on whatever a server may not send.
     """
     start = at + 2
     stop = start + (buffer[at] << 8 | buffer[at + 1]) if start <= end else end + 1
-    if stop > end or stop == start or first & 6 > 2:
+    if stop > end or stop - start < shortest or first & 6 > 2:
         raise MQTTError("malformed PUBLISH")
     try:
         topic = str(bytes(buffer[start:stop]), "utf-8")

@@ -146,8 +146,8 @@ def header(topic, size, retain=False, qos=0, number=0, dup=False):
     stream = Stream()
     writer = Writer(stream, 8)
     writer._name(topic)
-    writer._next = number
-    writer._packet(b"", size, 0x30 + retain + 2 * qos + 8 * dup)
+    writer.next = number
+    writer.packet(b"", size, 0x30 + retain + 2 * qos + 8 * dup)
     writer.flush()
     return b"".join(stream.writes)
 

@@ -2,8 +2,7 @@
 
 from minitest import equal
 from mqtt import MQTTError
-from mqtt_writer import Writer
-from scripted import ASKED, CONNACK, Session, Stream, begin, packet, puback, settle, two
+from scripted import ASKED, CONNACK, Session, begin, packet, puback, settle, two
 
 SUBACK_1 = packet(0x90, two(ASKED + 1), b"\x01")
 
@@ -55,47 +54,26 @@ async def test_two_questions_at_once_get_each_its_own_answer():
         equal((await first, await second), (b"\x01", b"\x00"))
 
 
-def take(writer, *tokens):
-    """Put a publish for each token; return whether it was taken."""
-    return [writer.put("t", "", False, 1, token) for token in tokens]
+async def test_the_window_frees_what_is_acknowledged_and_nothing_else():
+    async with Session(window=2) as session:
+        equal([session.client.put("t", "", False, 1, token) for token in "abc"], [True, True, False])
+        await session.says(puback(3), puback(ASKED), puback(ASKED + 1), puback(65_535), puback(1), puback(1))
+        equal(session.acknowledged, ["a"])
+        equal(session.client.unacknowledged(), ["b"])
+        equal([session.client.put("t", "", False, 1, token) for token in "cd"], [True, False])
 
 
-def test_the_window_frees_what_is_acknowledged_and_nothing_else():
-    writer = Writer(Stream(), 2)
-    equal(take(writer, "a", "b", "c"), [True, True, False])
-    equal([writer.acknowledged(number) for number in (3, 0, 65_001, 1, 1)], [None, None, None, "a", None])
-    equal(writer.unacknowledged(), ["b"])
-    equal(take(writer, "c", "d"), [True, False])
-
-
-def test_the_window_knows_which_has_waited_longest():
-    writer = Writer(Stream(), 2)
-    equal(writer.oldest(), None)
-    take(writer, "a", "b")
-    first = writer.oldest()
-    writer.acknowledged(2)
-    equal(writer.oldest(), first)
-    writer.acknowledged(1)
-    equal(writer.oldest(), None)
-    take(writer, "c")
-    assert writer.oldest() not in (first, None)
-
-
-def test_packet_ids_wrap_past_zero_and_keep_their_order():
-    for window in (3, 8):
-        stream = Stream()
-        writer = Writer(stream, window)
-        last = writer.ids
-        assert 64_900 < last < 65_536 - 500 and last % window == 0, last
-        for number in range(1, last):
-            writer.put("t", "", qos=1)
-            writer.acknowledged(number)
-            stream.writes.clear()
-        writer.flush()
-        stream.writes.clear()
-        equal(take(writer, *"abc"[:window]), [True] * min(3, window))
-        writer.flush()
-        ids = [body[3] << 8 | body[4] for _, body in stream.heard()]
-        equal(ids, [last, 1, 2][:window])
-        equal(writer.unacknowledged(), list("abc"[:window]))
-        equal([writer.acknowledged(number) for number in ids], list("abc"[:window]))
+async def test_packet_ids_wrap_and_keep_their_order_whatever_the_window():
+    for window in (1, 3, 8, 64):
+        async with Session(window=window) as session:
+            last = session.client.ids
+            assert 64_900 < last < 65_536 - 500 and last % window == 0, last
+            session.client.next = last - 1
+            tokens = list("abc"[:window])
+            equal([session.client.put("t", "", False, 1, token) for token in tokens], [True] * len(tokens))
+            session.client.flush()
+            ids = [body[3] << 8 | body[4] for _, body in session.stream.heard()]
+            equal(ids, [last, 1, 2][:window])
+            equal(session.client.unacknowledged(), tokens)
+            await session.says(*[puback(number) for number in ids])
+            equal(session.acknowledged, tokens)

@@ -113,7 +113,7 @@ def expected(data):
                 acknowledged.append(read_id(body))
             elif first in (0x90, 0xB0):
                 read_id(body)
-            elif first != 0xD0 and (first != 0x20 or len(body) < 2):
+            elif first != 0xD0 and (first != 0x20 or len(body) < 2 or body[1]):  # a refusal is the end as well
                 raise Refused
     except Refused:
         pass  # up to here

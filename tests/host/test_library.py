@@ -54,5 +54,8 @@ def test_the_package_has_all_that_its_files_import():
     ours = {path.stem for path in LIB.glob("*.py")}
     needed = set()
     for name in LISTED:
-        needed |= set(re.findall(r"^\s*(?:from|import) (\w+)", (LIB / name).read_text(), re.MULTILINE)) & ours
+        text = (LIB / name).read_text()
+        needed |= set(re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE)) & ours
+        needed |= set(re.findall(r'(?:lend\(|packets = )"(\w+)"', text))
+    assert {"mqtt_packets", "mqtt5_properties", "mqtt_reader"} <= needed
     assert {f"{name}.py" for name in needed} <= set(LISTED)
