@@ -96,6 +96,10 @@ async def obey(hass, command):
             registry.async_update_entity(entity_id, disabled_by=None)
         await hass.config_entries.async_reload(hass.config_entries.async_entries("mqtt")[0].entry_id)
         return None
+    if command["do"] == "rename":
+        registry = entity_registry.async_get(hass)
+        registry.async_update_entity(command["entity_id"], new_entity_id=command["new"], name=command["label"])
+        return None
     if command["do"] == "call":
         try:
             await hass.services.async_call(command["domain"], command["service"], command["data"], blocking=True)
