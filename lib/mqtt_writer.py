@@ -136,7 +136,9 @@ class Writer:
         self.next = (self.next + 1) % self.ids
 
     def _put_pieces(self, pieces, first, token):
-        size = sum([len(encoded(piece)) for piece in pieces])
+        size = 0
+        for piece in pieces:  # not into a list: of a long document it would take kilobytes in one piece
+            size += len(encoded(piece))
         if first & 2:
             self._take(token)
         self.packet(b"", size, first)

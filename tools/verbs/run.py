@@ -17,7 +17,7 @@ import zlib
 
 from firmware import config as configuration
 from firmware import desired
-from tools import build, connection, errors, micropython, patching
+from tools import build, connection, errors, micropython, patching, rom
 from tools.host import cpython_identity
 from tools.host.wire import Wire
 from tools.sim import wire_server
@@ -54,6 +54,8 @@ def add_arguments(parser):
     parser.add_argument("--interpreter", choices=("cpython", "micropython"), default="cpython")
     parser.add_argument("--heap", type=_heap, default="144k", metavar="SIZE",
                         help="MicroPython's heap, such as 128k or 1m (default 144k)")
+    parser.add_argument("--rom", action="store_true",
+                        help="MicroPython runs the code out of read-only memory, as on a board that has ROMFS")
     parser.add_argument("--state", metavar="DIR",
                         help="the node's flash, kept between runs (default: a new one, thrown away at the end)")
     parser.add_argument("--seconds", type=_positive, metavar="N", help="leave cleanly after N seconds")
@@ -167,11 +169,15 @@ def _live_on_micropython(options, document, args):
     wire = _serve_chips(_buses(document)) if args.chips == "simulated" else None
     options["asleep"] = os.path.join(options["state"], "asleep.json")
     _signals_to_stdin(args.seconds)
-    os.environ.update(micropython.environment(*_short(build.path())))
+    entry, folders = ENTRY, _short(build.path())
+    if args.rom:
+        memory, mount = rom.mounted(rom.image())  # which lasts as long as this function
+        entry, folders = mount + ENTRY, rom.path()
+    os.environ.update(micropython.environment(*folders))
     sys.stdout.flush()
     import micropython_unix
 
-    argv = ["micropython", *micropython.arguments("-c", ENTRY, heap=args.heap)]
+    argv = ["micropython", *micropython.arguments("-c", entry, heap=args.heap)]
     while True:  # each time with a memory of its own, as a board has after a reset
         options["wire"] = os.dup(wire.fileno()) if wire else None  # the interpreter closes what it had open
         os.environ["MOTE_OPTIONS"] = json.dumps(options)  # not an argument: those end at 255 bytes
