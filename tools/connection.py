@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import socket
 import ssl
 import stat
 import threading
@@ -201,6 +202,7 @@ class Connection:
             except (OSError, ValueError) as error:
                 raise errors.UserError(f"cannot use the CA file {self.target.ca}: "
                                        f"{getattr(error, 'reason', None) or error.args[-1]}") from None
+        client.on_socket_open = _at_once
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_subscribe = self._subscribed
@@ -306,6 +308,11 @@ class Durable(Connection):
 
     def _taken(self, message):
         return Kept(*super()._taken(message), message.mid, message.qos)
+
+
+def _at_once(client, userdata, sock):
+    """A command must not wait 40 ms until the broker's TCP acknowledges what went before it."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _ignore(text):

@@ -3,6 +3,7 @@
 import argparse
 import json
 import queue
+import socket
 import threading
 
 import pytest
@@ -226,6 +227,11 @@ def test_messages_arrive_and_the_kept_ones_say_so(broker, base):
         got = [link.receive(LIMIT_S)[1:] for _ in range(2)]
         assert got == [(f"{base}/a", b"\x00old", True), (f"{base}/b", b"new", False)]
         assert link.receive(0) is None
+
+
+def test_a_command_waits_for_no_acknowledgement_of_tcp(broker, base):
+    with connected(broker.port, "--base", base) as link:
+        assert link._client.socket().getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_waiting_for_one_message(broker, base):
