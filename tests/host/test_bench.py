@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.host.counting_broker import CountingBroker
-from tools import __main__, bench_mqtt, bench_table, micropython
+from tools import __main__, bench_mqtt, bench_node, bench_table, micropython
 
 needs_micropython = pytest.mark.skipif(not micropython.available(), reason="no MicroPython interpreter")
 
@@ -43,6 +43,16 @@ def test_every_message_that_is_counted_reaches_the_broker(adapter):
         result = bench_mqtt.publish(subject, broker, 300, 7)
         assert result == {"published": 307}
         assert broker.published() == (300, 7)
+
+
+def test_a_node_reads_on_command_and_loses_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(bench_node, "ROUNDS", 3)
+    rows = bench(capsys, "node")["node"]
+    assert list(rows) == bench_node.interpreters()
+    for row in rows.values():
+        assert row["readings"] == 3 * bench_node.SENSORS and row["dropped"] == 0
+        assert row["readings_per_s"] > 0 and row["cpu_us_per_reading"] > 0
+    assert all(name in bench_node.table(rows) for name in rows)
 
 
 def clients(**figures):

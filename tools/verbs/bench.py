@@ -5,7 +5,19 @@ import os
 import subprocess
 import sys
 
-from tools import ROOT, bench_faults, bench_mqtt, bench_table, brokers, build, errors, fault_server, micropython, peers
+from tools import (
+    ROOT,
+    bench_faults,
+    bench_mqtt,
+    bench_node,
+    bench_table,
+    brokers,
+    build,
+    errors,
+    fault_server,
+    micropython,
+    peers,
+)
 
 HELP = "measure speed here and now, on CPython and MicroPython"
 EXAMPLE = "mote bench mqtt --part wake --client mote --client chumicro"
@@ -17,11 +29,11 @@ _LIMIT_S = 120
 
 def add_arguments(parser):
     names = ["floor", "mote", *(peer.name for peer in peers.PEERS)]
-    parser.add_argument("name", nargs="?", choices=sorted(BENCHES), help="only this one (default: publish and mqtt)")
+    parser.add_argument("name", nargs="?", choices=sorted(BENCHES), help="only this one (default: all but faults)")
     parser.add_argument("--count", type=int, default=5000, metavar="N",
                         help="publish: messages of each kind (default 5000)")
     parser.add_argument("--engine", choices=brokers.ENGINES,
-                        help="publish: the broker (default: the first that is here)")
+                        help="publish, node: the broker (default: the first that is here)")
     parser.add_argument("--part", action="append", choices=bench_mqtt.PARTS, help="mqtt: only this part; repeatable")
     parser.add_argument("--client", action="append", choices=names, help="mqtt, faults: only this client; repeatable")
     parser.add_argument("--json", action="store_true", help="one JSON document")
@@ -111,5 +123,17 @@ def _show_faults(args, rows):
     print(bench_faults.LEGEND)
 
 
-BENCHES = {"publish": (_publish, _show_publish), "mqtt": (_mqtt, _show_mqtt), "faults": (_faults, _show_faults)}
-DEFAULT = ("publish", "mqtt")
+def _node(args):
+    """A whole node on each interpreter, from the sampler to the acknowledgement."""
+    with brokers.Broker(args.engine) as broker:
+        return {name: bench_node.measure(broker, name, _progress(args)) for name in bench_node.interpreters()}
+
+
+def _show_node(args, rows):
+    print("node: readings from the sampler to the broker's acknowledgement, QoS 1, loopback")
+    print(bench_node.table(rows))
+
+
+BENCHES = {"publish": (_publish, _show_publish), "mqtt": (_mqtt, _show_mqtt), "faults": (_faults, _show_faults),
+           "node": (_node, _show_node)}
+DEFAULT = ("publish", "node", "mqtt")
