@@ -5,6 +5,7 @@ The scripts that run on MicroPython are in tools/benches/clients: one adapter pe
 
 import collections
 import concurrent.futures
+import itertools
 import json
 import os
 import re
@@ -12,13 +13,13 @@ import shutil
 import statistics
 import subprocess
 
-from tools import ROOT, brokers, build, errors, micropython, peers, slow_link
+from tools import ROOT, brokers, build, errors, micropython, peers, sink, slow_link
 
 PARTS = ("rates", "wake", "memory", "heap", "instructions")
 RTTS_MS = (0, 20, 100)
 WAKE_RTTS_MS = (20, 100)
 COUNT = 2_000  # messages of a rate over a link
-SLOW_MS = 2_000  # the time that a client has which sends fewer
+SLOW_MS = 1_000  # the time that a client has which sends fewer
 ROUNDS = 3
 WAKES = 3
 HEAP_LOW_KIB, HEAP_HIGH_KIB = 6, 256
@@ -32,6 +33,7 @@ _LARGE_HEAP = "8m"  # where nothing may be collected while it is counted, or tho
 _INSTRUCTIONS_HEAP = "256k"
 _LIMIT_S = 60
 _PUBLISH_LIMIT_S = 15  # a client that ran out of memory may hang
+_turns = itertools.count()
 _COLLECTED = re.compile(r"Collected : (\d+)")
 
 # `modules` are what a program imports to publish; `path` is where they are.
@@ -64,8 +66,8 @@ def measure(found, parts, progress):
     """{"link": its kind, "broker", "clients": name -> figures}; what a client cannot do is None, what was not asked for
     is left out. `progress` is called with a line of text before each step."""
     figures = {subject.name: {} for subject in found}
-    _count(found, parts, progress, figures)
     with brokers.Broker() as broker:
+        _count(found, parts, broker, progress, figures)
         if "rates" in parts:
             _rates_over_loopback(found, broker, progress, figures)
     link = slow_link.best(max(RTTS_MS)).kind if {"rates", "wake"} & set(parts) else None
@@ -75,29 +77,28 @@ def measure(found, parts, progress):
     return {"link": link, "broker": broker.engine, "clients": figures}
 
 
-def _count(found, parts, progress, figures):
-    """What is counted, not timed: several at once, each with a broker of its own, as all have one client id."""
+def _count(found, parts, broker, progress, figures):
+    """What is counted, not timed: several at once, as they do not disturb one another."""
     jobs = [(part, subject) for part in _COUNTS for subject in found if part in parts]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(_counted_alone, jobs)
+        results = pool.map(lambda job: _COUNTS[job[0]](job[1], broker), jobs)
         for (part, subject), result in zip(jobs, results, strict=True):
             progress(f"{part} of {subject.name}")
             figures[subject.name].update(result)
 
 
-def _counted_alone(job):
-    part, subject = job
-    with brokers.Broker() as broker:
-        return _COUNTS[part](subject, broker)
-
-
 def _rates_over_loopback(found, broker, progress, figures):
     """Medians of several rounds: what else this machine does now meets all clients alike."""
     results = {subject.name: [] for subject in found}
-    for turn in range(ROUNDS):
-        for subject in found:
-            progress(f"rates of {subject.name} over loopback, {turn + 1} of {ROUNDS}")
-            results[subject.name].append(_run(subject, "rates", broker.host, broker.port, 0, COUNT, SLOW_MS))
+    with sink.Sink() as reader:
+        for turn in range(ROUNDS):
+            for subject in found:
+                progress(f"rates of {subject.name} over loopback, {turn + 1} of {ROUNDS}")
+                results[subject.name].append({
+                    "qos0_sink_per_s": _run(subject, "rate0", reader.host, reader.port)["per_s"],
+                    "qos0_per_s": _run(subject, "rate0", broker.host, broker.port)["per_s"],
+                    "qos1_per_s":
+                        _run(subject, "rates", broker.host, broker.port, COUNT, COUNT, SLOW_MS)["qos1_per_s"]})
     for subject in found:
         rows = results[subject.name]
         _note_rates(figures, subject, 0, {key: statistics.median(row[key] for row in rows) for key in rows[0]})
@@ -123,8 +124,8 @@ def _over_link(found, parts, progress, rtt_ms, line, figures):
 
 
 def _note_rates(figures, subject, rtt_ms, result):
-    for name in ("qos0_per_s", "qos1_per_s"):
-        figures[subject.name].setdefault(name, {})[str(rtt_ms)] = round(result[name], 1)
+    for name, rate in result.items():
+        figures[subject.name].setdefault(name, {})[str(rtt_ms)] = round(rate, 1)
 
 
 def _wake(subject, address, line):
@@ -200,7 +201,8 @@ def _command(subject, what, arguments, heap):
 
 
 def environment(subject):
-    return micropython.environment(_COMPILED, subject.path)
+    """Of a process that runs this client, under a name that no other one has at the same time."""
+    return {**micropython.environment(_COMPILED, subject.path), "MOTE_BENCH_CLIENT": f"b{next(_turns) % 10_000:04}"}
 
 
 def _run(subject, what, *arguments, heap=_HEAP, limit_s=_LIMIT_S, near=list):

@@ -3,7 +3,7 @@
 import asyncio
 
 import aiomqttc
-from load import AT_ONCE, PAYLOAD, READINGS, STATUS, TOPIC, late
+from load import AT_ONCE, CLIENT, PAYLOAD, READINGS, STATUS, TOPIC, late
 
 LOOP = True
 
@@ -19,7 +19,7 @@ class Bench:
     callback = None
 
     def __init__(self, host, port):
-        self._client = aiomqttc.MQTTClient("bench", host, port, keepalive=60)
+        self._client = aiomqttc.MQTTClient(CLIENT, host, port, keepalive=60)
 
     async def connect(self):
         if not await self._client.connect():

@@ -5,7 +5,7 @@ import select
 from chumicro_mqtt.client import MQTTBackpressureError, MQTTClient, ProtocolState
 from chumicro_sockets.sockets_factory import fixed_connector_factory
 from chumicro_timing.ticks import ticks_ms
-from load import PAYLOAD, READINGS, STATUS, TOPIC
+from load import CLIENT, PAYLOAD, READINGS, STATUS, TOPIC
 
 LOOP = False
 POLL_LIMIT_MS = 1_000
@@ -16,7 +16,7 @@ class Bench:
 
     def __init__(self, host, port):
         self._client = MQTTClient(
-            transport_factory=fixed_connector_factory(host, port), client_id="bench", keep_alive_seconds=60)
+            transport_factory=fixed_connector_factory(host, port), client_id=CLIENT, keep_alive_seconds=60)
         self._topic = str(TOPIC, "utf-8")
         self._left = 0
 

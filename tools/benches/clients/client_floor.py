@@ -2,10 +2,10 @@
 
 import socket
 
-from load import PAYLOAD, READINGS, STATUS, TOPIC
+from load import CLIENT, PAYLOAD, READINGS, STATUS, TOPIC
 
 LOOP = False
-CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05bench"
+CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05" + CLIENT.encode()
 QOS0 = b"\x30\x6f\x00\x09" + TOPIC + PAYLOAD
 QOS1 = b"\x32\x71\x00\x09" + TOPIC + b"\x00\x01" + PAYLOAD
 RETAINED = b"\x33\x13\x00\x09" + STATUS + b"\x00\x06sleeping"

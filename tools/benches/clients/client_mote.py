@@ -2,7 +2,7 @@
 
 import asyncio
 
-from load import PAYLOAD, READINGS, STATUS, TOPIC
+from load import CLIENT, PAYLOAD, READINGS, STATUS, TOPIC
 from mqtt import Client
 from stream import connect, resolve
 
@@ -25,7 +25,7 @@ class Bench:
 
     async def connect(self):
         await self._open()
-        await self._client.connect("bench")
+        await self._client.connect(CLIENT)
 
     async def disconnect(self):
         await self._client.disconnect()
@@ -60,7 +60,7 @@ class Bench:
         """All leaves in one go, without waiting for CONNACK."""
         await self._open()
         client = self._client
-        client.begin("bench")
+        client.begin(CLIENT)
         for _ in range(READINGS):
             client.put(TOPIC, PAYLOAD, False, 1)
         await client.publish(STATUS, "sleeping", True, 1)

@@ -1,6 +1,6 @@
 """umqtt.simple: every call blocks, one message at a time."""
 
-from load import PAYLOAD, READINGS, STATUS, TOPIC, late
+from load import CLIENT, PAYLOAD, READINGS, STATUS, TOPIC, late
 from umqtt.simple import MQTTClient
 
 LOOP = False
@@ -10,7 +10,7 @@ class Bench:
     callback = None
 
     def __init__(self, host, port):
-        self._client = MQTTClient("bench", host, port, keepalive=60)
+        self._client = MQTTClient(CLIENT, host, port, keepalive=60)
 
     async def connect(self):
         self._client.connect()

@@ -1,6 +1,6 @@
 """umqtt.simple2: publishes do not wait, a status callback tells what was delivered."""
 
-from load import AT_ONCE, PAYLOAD, READINGS, STATUS, TOPIC, late
+from load import AT_ONCE, CLIENT, PAYLOAD, READINGS, STATUS, TOPIC, late
 from umqtt.simple2 import MQTTClient
 
 LOOP = False
@@ -13,7 +13,7 @@ class Bench:
     client_class = MQTTClient
 
     def __init__(self, host, port):
-        self._client = self.client_class("bench", host, port, keepalive=60)
+        self._client = self.client_class(CLIENT, host, port, keepalive=60)
         self._client.set_callback_status(self._status)
         self._left = 0
 

@@ -1,7 +1,9 @@
 """What every client of the comparison publishes."""
 
+import os
 import time
 
+CLIENT = os.getenv("MOTE_BENCH_CLIENT")  # five letters: a broker ends the other connection of the same name
 TOPIC = b"mote/test"
 STATUS = b"mote/stat"
 PAYLOAD = b"x" * 100
