@@ -43,10 +43,12 @@ class Node:
 
     async def run(self):
         """Live until "stopped" or told to "restart". Raises ConfigError when the provisioned configuration is wrong."""
+        self._board.log = self._fetch("firmware.logbook").kept(self._board, self._fetch)
         self._settings = self._fetch("firmware.changes").begin(self._fetch, self._board)
         if self._settings.trial:
             self._try_out()
         self._boot = self._fetch("firmware.boots").next_boot(self._board)
+        self._board.log("boot %d, %s" % (self._boot, self._board.reset_cause))
         self._build()
         await together(self._outbox.run(self._boot, self._link.run()), self._live())
         return self._ending
@@ -201,6 +203,15 @@ class Node:
         for message in self._birth() if self._link.state == "online" else ():
             self._link.post(message)
         self._diagnostics_ms = 0
+        if word is not None:
+            self._tell_story()
+
+    def _tell_story(self):
+        """Tell what went before this start."""
+        try:
+            self._link.post(self._dialect.log(self._change("story")))
+        except MemoryError:
+            self._board.log("not enough memory to tell what was recorded")
 
     def _tend(self, now):
         """Publish diagnostics when due, and feed the watchdog as long as the link keeps its promise to move."""
@@ -213,6 +224,8 @@ class Node:
             self._prove(now)
         if now >= self._diagnostics_ms and self._link.state == "online":  # offline they would only grow old
             self._diagnostics_ms = now + 1000 * self._settings.effective["telemetry"]["diagnostics_s"]
+            if self._heap_low is None:  # the first time: what went before this start
+                self._tell_story()
             self._link.post(self._dialect.diagnostics(self._diagnostics()))
         return min(_TEND_MS, max(self._diagnostics_ms - now, 0) or _TEND_MS)
 

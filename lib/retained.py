@@ -11,7 +11,6 @@ import struct
 BOOT = (0, 32)
 RECORDER = (32, 1_004)
 SLEEP = (1_036, 1_012)
-_BYTES = 2_048
 _FRAME = "<HI"
 _FRAME_BYTES = 6
 
@@ -33,8 +32,8 @@ def save(board, slot, data):
     at, room = slot
     if len(data) > room - _FRAME_BYTES:
         raise ValueError("longer than the slot")
-    whole = bytearray(_BYTES)
     before = board.rtc_read()
+    whole = bytearray(max(len(before), at + room))  # as little as will do: it is on the heap for a moment
     whole[: len(before)] = before
     whole[at : at + room] = bytes(room)
     struct.pack_into(_FRAME, whole, at, len(data), binascii.crc32(data))

@@ -93,6 +93,10 @@ class Dialect:
         """Counters and health."""
         return self._top + "diagnostics", json.dumps(fields), False, 0
 
+    def log(self, pieces):
+        """Lines of text: what the flight recorder has."""
+        return self._top + "log", pieces, False, 0
+
     def reply(self, fields):
         """The answer to a command."""
         return self._top + "reply", json.dumps(fields), False, 1

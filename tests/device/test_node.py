@@ -113,7 +113,7 @@ async def test_a_birth_is_in_order():
         await rig.go(100)
         equal(rig.line.hello["id"], "fake-a1b2c3")
         equal(rig.line.hello["will"], (TOP + "status", b"offline", True, 1))
-        events = [event for event in rig.line.events if event not in (TOP + "diagnostics", "PUBACK")]
+        events = [event for event in rig.line.events if event not in (TOP + "diagnostics", TOP + "log", "PUBACK")]
         equal(events[:6], ["SUBSCRIBE", "homeassistant/device/fake-a1b2c3/config", TOP + "status", TOP + "info",
                            TOP + "update", TOP + "config"])
         equal(sorted(events[6:8]), [TOP + "telemetry/air", TOP + "telemetry/door"], "then fresh readings:")

@@ -45,6 +45,17 @@ def test_the_reply_as_json(command, broker, base):
     assert (reply["ok"], reply["uptime_s"]) == (True, 5)
 
 
+def test_report_prints_what_the_recorder_has(command, broker, base):
+    def report(there, payload):
+        there.say("log", b"start: watchdog\n12:00:00 link: \x1b[2Jonline\n", wait=False)
+        there.say("reply", {"id": json.loads(payload)["id"], "verb": "report", "ok": True}, wait=False)
+
+    with FakeNode(broker.port, base, answers={"command/report": report}):
+        said = command("fake-1", "report")[1]
+        assert said.startswith("fake-1: report done\n  start: watchdog\n  12:00:00 link: ") and "\x1b" not in said
+        assert json.loads(command("fake-1", "report", "--json")[1])["log"][0] == "start: watchdog"
+
+
 def test_ids_differ(command, broker, base):
     with FakeNode(broker.port, base, answers={"command/sample": obey}) as node:
         for _ in range(2):

@@ -36,7 +36,7 @@ def test_birth_in_order_with_four_sensors(world):
     kinds = [kind(frame.topic) for frame in published]
     last_birth = kinds.index("config")
     assert kinds[:last_birth + 1] == ORDER[:5]
-    assert "telemetry" in kinds[last_birth + 1:] and set(kinds) <= {*ORDER, "diagnostics", "backlog"}
+    assert "telemetry" in kinds[last_birth + 1:] and set(kinds) <= {*ORDER, "diagnostics", "backlog", "log"}
     assert [frame.retain for frame in published[:5]] == [True] * 5
     assert {frame.qos for frame in published[:5]} == {1}
     assert not any(frame.retain for frame in published[5:])

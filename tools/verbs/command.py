@@ -18,8 +18,8 @@ _VERB = re.compile(r"[a-z][a-z0-9-]{0,31}")
 def add_arguments(parser):
     parser.description = textwrap.fill(
         HELP + ". Every node knows restart, sample (measure now), identify (blink and log), report (say everything "
-        "again) and factory-reset (be as provisioned); one that knows the verb not says what it knows. Exit status 1: "
-        "the node refused, 3: no reply.", 100)
+        "again, and what the flight recorder has) and factory-reset (be as provisioned); one that knows the verb not "
+        "says what it knows. Exit status 1: the node refused, 3: no reply.", 100)
     connection.add_connection_options(parser)
     parser.add_argument("node", metavar="NODE")
     parser.add_argument("verb", metavar="VERB")
@@ -38,7 +38,7 @@ def run(args):
     signed = keys.load(node) is not None and _wants_signature(target, node)
     if signed:
         request = {"n": keys.number(), **request}
-    with connection.Connection(target, topics.filters(target.base, ("reply", "status"), node)) as link:
+    with connection.Connection(target, topics.filters(target.base, ("reply", "status", "log"), node)) as link:
         link.publish(f"{target.base}/{node}/command/{args.verb}", keys.message(node, args.verb, request, signed))
         reply = await_reply(link, node, request["id"], args.wait)
     print(json.dumps(reply) if args.json else text(node, reply))
@@ -66,12 +66,14 @@ def payload(word, request_id):
 
 def await_reply(link, node, request_id, wait_s):
     """The reply of this id. Raises UserError when none comes in time, with what is known of the node."""
-    status = None
+    status = log = None
     for message in link.messages(wait_s):
         if message.topic.endswith("/status"):
             status = topics.text(message.payload)
+        elif message.topic.endswith("/log"):  # what `report` tells of the time before, said before its reply
+            log = [topics.text(line) for line in message.payload.split(b"\n") if line]
         elif topics.document(message.payload).get("id") == request_id:
-            return topics.document(message.payload)
+            return {**topics.document(message.payload), **({"log": log} if log else {})}
     known = {None: f"no node of this name has been at {link.target.host}:{link.target.port}",
              "online": "it is online, but did not answer"}.get(status, f"it is {status}")
     raise errors.UserError(f"no reply from {node} within {wait_s:g} s: {known}", errors.UNREACHABLE)
@@ -81,6 +83,6 @@ def text(node, reply):
     """The reply for people."""
     if reply.get("ok") is not True:
         return topics.text(f"{node}: refused: {reply.get('error')}")
-    more = {key: value for key, value in reply.items() if key not in ("id", "verb", "ok", "error")}
+    more = {key: value for key, value in reply.items() if key not in ("id", "verb", "ok", "error", "log")}
     head = topics.text(f"{node}: {reply.get('verb')} done")
-    return "\n".join([head, *("  " + line for line in patching.lines(more))])
+    return "\n".join([head, *("  " + line for line in [*patching.lines(more), *reply.get("log", ())])])

@@ -1,0 +1,15 @@
+"""What a running node keeps of the flight recorder: a log that is written into memory that survives a reset."""
+
+
+def kept(board, fetch):
+    """The board's log, as a function of a text, that is also recorded; `fetch` lends the code for that each time."""
+    say = board.log
+
+    def log(text):
+        say(text)
+        try:
+            fetch("firmware.recorder").note(fetch("retained"), board, text)
+        except (MemoryError, OSError, ImportError) as error:  # a log must never end the node
+            say("not recorded: %s" % type(error).__name__)
+
+    return log

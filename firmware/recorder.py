@@ -1,0 +1,26 @@
+"""The flight recorder: the last events, over resets and until the power fails, in RTC memory, which does not wear; and
+the last traceback, which firmware/starts.py keeps on flash. Only lent; `retained` is lib/retained.py.
+"""
+
+_MOST_LINES = 50
+_LETTERS = 40  # of a line: what is recorded is to be many events rather than long ones
+_MOST_BYTES = 998  # the slot's
+
+
+def note(retained, board, text):
+    """Record a line of the log, with the time of day (UTC) where it is known. The oldest lines go."""
+    second = board.time_s()
+    stamp = "-" if second is None else "%02d:%02d:%02d" % (second // 3600 % 24, second // 60 % 60, second % 60)
+    line = "%s %s\n" % (stamp, text[:_LETTERS].replace("\n", " "))
+    data = (retained.load(board, retained.RECORDER) or b"") + line.encode()
+    while len(data) > _MOST_BYTES or data.count(b"\n") > _MOST_LINES:
+        data = data[data.find(b"\n") + 1 :]
+    retained.save(board, retained.RECORDER, data)
+
+
+def story(retained, starts, board):
+    """What is told once after a start, and whenever it is asked for, in pieces of text: why it started, the last
+    traceback, the last events."""
+    crash = starts.crash(board.files)
+    events = retained.load(board, retained.RECORDER) or b""
+    return ["start: %s\n" % board.reset_cause, crash or "", events]

@@ -1,0 +1,89 @@
+"""The flight recorder: the last events survive a reset, are told once after it, and cost no flash."""
+
+import retained
+from firmware import recorder, starts
+from minitest import equal
+from stage import Board
+from test_node import BASE, TOP, Rig, again
+
+
+def events(board):
+    return str(recorder.story(retained, starts, board)[2], "utf-8").split("\n")[:-1]
+
+
+def test_events_are_kept_in_order_with_the_time_of_day():
+    board = Board(BASE)
+    board.unix_s = 1_800_000_000  # 08:00:00
+    recorder.note(retained, board, "link: online")
+    board.unix_s = None
+    recorder.note(retained, board, "link: down")
+    equal(events(board), ["08:00:00 link: online", "- link: down"])
+    equal(board.files.content, {}, "flash:")
+
+
+def test_the_oldest_go_and_none_is_long():
+    board = Board(BASE)
+    for number in range(400):
+        recorder.note(retained, board, "event %d" % number)
+    found = events(board)
+    equal((len(found), found[-1][-9:]), (50, "event 399"))
+    for number in range(100):
+        recorder.note(retained, board, "\u20ac" * 40 + "\n%d" % number)
+    found = events(board)
+    assert 6 < len(found) <= 50 and all([len(line) <= 49 for line in found])
+
+
+def test_memory_that_the_power_left_undefined_is_no_record():
+    board = Board(BASE)
+    for data in (b"", b"\xff" * 2_048, b"rubbish"):
+        board.rtc_write(data)
+        equal(events(board), [])
+        recorder.note(retained, board, "first")
+        equal(len(events(board)), 1)
+        board.rtc_write(b"")
+
+
+async def told(rig):
+    return [str(message.payload, "utf-8") for line in rig.broker.lines for message in line.on(TOP + "log")]
+
+
+async def test_what_went_before_is_told_once_after_a_start():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        rig.line.hang_up()
+        await rig.pass_ms(100_000)
+        equal(len(await told(rig)), 1)
+    board = again(rig)
+    board.rtc_write(rig.board.rtc_read())
+    board.reset_cause = "watchdog"
+    board.files.save("crash", b"Traceback: planted\n")
+    async with Rig(board=board) as later:
+        await later.go(5_000)
+        story, = await told(later)
+        for words in ("start: watchdog\nTraceback: planted\n", "closed by the broker", ", watchdog\n"):
+            assert words in story, (words, story)
+        await later.pass_ms(200_000)
+        equal(len(await told(later)), 1, "once:")
+
+
+async def test_the_command_report_fetches_it():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        rig.line.messages.clear()
+        equal((await rig.command("report", b'{"id": 5}'))["ok"], True)
+        story, = await told(rig)
+        assert "link: online" in story, story
+
+
+async def test_no_memory_for_the_record_ends_nothing():
+    async with Rig() as rig:
+        await rig.go(3_000)
+
+        def full(data):
+            raise MemoryError
+
+        rig.board.rtc_write = full
+        rig.line.hang_up()
+        await rig.pass_ms(60_000)
+        assert "not recorded: MemoryError" in rig.board.said
+        assert len(rig.broker.lines) > 1
