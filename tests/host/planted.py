@@ -140,13 +140,10 @@ def numbers_its_readings_anew(self, record, late):
     return name, quantities, seq % 100, when, values
 
 
-def sends_packet_id_zero(self, data, size, first):
-    """The packet id is left out of the count."""
-    number, self._next, ids, self.ids = self._next, 0, self.ids, 0
-    try:
-        _packet(self, data, size, first)
-    finally:
-        self._next, self.ids = number, ids
+def publishes_to_a_wildcard(self, reading, qos):
+    """A sensor may have any name."""
+    topic, *rest = _live(self, reading, qos)
+    return (topic + "/#", *rest)
 
 
 def leaves_a_will_that_nobody_keeps(self, word):
@@ -169,7 +166,7 @@ def reports_what_it_does_not_do(table, effective, revision, patch, state, reason
 
 
 _end, _add, _resize, _reading = outbox.Outbox.end, outbox.Outbox.add, slots.resize, outbox.Outbox.reading
-_packet = mqtt_writer.Writer._packet
+_live = mote.Dialect.live
 _put, _lend, _route, _receive = mqtt_writer.Writer.put, desired.lend, mote.Dialect.route, control.Control.receive
 _acknowledge = outbox.Outbox.acknowledge
 _report, _tend = desired._report, node.Node._tend
@@ -197,7 +194,7 @@ BUGS = {
     "never sends its backlog": (("drained",), (outbox.Outbox, "turn", never_sends_its_backlog)),
     "is deaf to documents": (("settled",), (control.Control, "receive", is_deaf_to_documents)),
     "numbers its readings anew": (("ghost",), (outbox.Outbox, "reading", numbers_its_readings_anew)),
-    "sends packet id zero": (("protocol",), (mqtt_writer.Writer, "_packet", sends_packet_id_zero)),
+    "publishes to a wildcard": (("protocol",), (mote.Dialect, "live", publishes_to_a_wildcard)),
     "leaves a will that nobody keeps": (("truth",), (mote.Dialect, "status", leaves_a_will_that_nobody_keeps)),
     "says offline too late": (("truth",), (link, "_goodbye", says_offline_too_late)),
     "reports what it does not do": (("config", "settled"), (desired, "_report", reports_what_it_does_not_do)),

@@ -15,8 +15,8 @@ from tools.sim.run import Run, Setup
 QUICK = (
     "acknowledges what broke", "counts a batch as one", "sends everything twice", "is always live", "forgets its key",
     "obeys kept commands", "shows its secrets", "saves in place", "retries at once", "lets errors through",
-    "feeds its watchdog once", "numbers its readings anew", "sends packet id zero", "leaves a will that nobody keeps",
-    "reports what it does not do",
+    "feeds its watchdog once", "numbers its readings anew", "publishes to a wildcard",
+    "leaves a will that nobody keeps", "reports what it does not do",
 )
 
 

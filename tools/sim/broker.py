@@ -4,12 +4,15 @@ It takes connections as an asyncio protocol. Everything that it hears and knows 
 which is how a simulation looks at its nodes.
 """
 
+import zlib
+
 from tools.sim import packets
 from tools.sim.topic_tree import Filters, Kept
 
 _CONNECT_LIMIT_US = 30_000_000  # from the connection to CONNECT (3.1.4: "a reasonable amount of time")
 _INFLIGHT = 20  # QoS 1 to one client, as Mosquitto has it; the rest waits in a queue
 _QUEUE = 1_000
+_LONG_BYTES = 600  # of a kept message: a thousand documents for Home Assistant take megabytes as they are
 
 
 class Watcher:
@@ -112,7 +115,8 @@ class Broker:
         """Take a message: keep it, hand it on."""
         self.watcher.published(session, topic, payload, qos, retain)
         if retain:
-            self.kept.put(topic, (payload, qos) if payload else None)
+            packed = payload and len(payload) > _LONG_BYTES
+            self.kept.put(topic, (zlib.compress(payload, 1) if packed else payload, qos, packed) if payload else None)
         found = self.filters.meet(topic)
         for subscriber in found:
             subscriber.deliver(topic, payload, min(qos, found[subscriber]), False)
@@ -144,8 +148,8 @@ class Session:
     def send_kept(self, filters):
         """What was kept (3.3.1.3), after SUBACK."""
         for name, qos in filters:
-            for topic, (payload, kept_qos) in self.peer.broker.kept.meet(name):
-                self.deliver(topic, payload, min(qos, kept_qos, 1), True)
+            for topic, (payload, kept_qos, packed) in self.peer.broker.kept.meet(name):
+                self.deliver(topic, zlib.decompress(payload) if packed else payload, min(qos, kept_qos, 1), True)
 
     def deliver(self, topic, payload, qos, retain):
         """Send a message, at QoS 1 when there is room in flight."""

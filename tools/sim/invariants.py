@@ -259,6 +259,11 @@ class Invariants(Watcher):
             self.violate("ghost", name, f"{document}, which was never taken, or arrived long ago")
             return None
         time_us, true_sensor, values, again = truth
+        entry = record.boots[boot]
+        if again and entry.duplicates > _BATCH * record.sessions:
+            self.violate("duplicates", name, f"{entry.duplicates} in {record.sessions} sessions")
+        if time_us is None:
+            return None
         told = [value for key, value in document.items() if key not in ("sensor", "ts", "boot", "seq")]
         same = len(told) == len(values) and all(_same(*pair) for pair in zip(told, values, strict=True))
         if sensor != true_sensor or not same:
@@ -266,9 +271,6 @@ class Invariants(Watcher):
         ts = document.get("ts")
         if ts is not None and abs(ts - BEGIN_S - time_us / 1e6) > _TIME_S:
             self.violate("wrong-time", name, f"{document}, taken at {BEGIN_S + time_us / 1e6:.1f}")
-        entry = record.boots.get(boot)
-        if again and entry and entry.duplicates > _BATCH * record.sessions:
-            self.violate("duplicates", name, f"{entry.duplicates} in {record.sessions} sessions")
         return truth
 
     def _diagnostics(self, record, session, topic, payload, retain):

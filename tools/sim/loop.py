@@ -5,8 +5,10 @@ and brokers say to each other goes through `network`, which a simulation puts he
 """
 
 import asyncio
+import functools
 import heapq
 from collections import deque
+from heapq import heappop, heappush
 
 _SPIN = 2_000_000  # callbacks in one instant: ten thousand nodes that all wake up at once need a tenth of it
 _FEW_TIMERS = 64  # below this, cancelled timers are not worth a search
@@ -53,6 +55,7 @@ class Loop(asyncio.AbstractEventLoop):
         self._timers = []
         self._order = 0  # of timers that are due in the same microsecond: first come, first served
         self._running = False
+        self.create_future = functools.partial(asyncio.Future, loop=self)
 
     def run(self, coroutine):
         """Run a coroutine to its end and return its result, as asyncio.run does in real time. Raises Deadlock, which
@@ -84,13 +87,13 @@ class Loop(asyncio.AbstractEventLoop):
             if main.done():
                 return
             while timers and timers[0][2].callback is None:
-                heapq.heappop(timers)
+                heappop(timers)
             if not timers:
                 raise Deadlock(f"nobody can move at {self.now_us / 1e6} s, and there is no deadline:\n"
                                + self.waiting())
             self.now_us = now_us = timers[0][0]
             while timers and timers[0][0] == now_us:
-                handle = heapq.heappop(timers)[2]
+                handle = heappop(timers)[2]
                 if handle.callback is not None:
                     ready.append(handle)
 
@@ -123,7 +126,13 @@ class Loop(asyncio.AbstractEventLoop):
         return handle
 
     def call_later(self, delay, callback, *args, context=None):
-        return self.after_us(-int(-delay * 1e6 // 1), callback, *args)  # rounded up, or what waits would spin
+        when_us = self.now_us - int(-delay * 1e6 // 1)  # rounded up, or what waits would spin
+        handle = Handle(callback, args, when_us)
+        self._order = order = self._order + 1
+        heappush(self._timers, (when_us, order, handle))
+        if order & 0xFFFF == 0:
+            self._sweep()
+        return handle
 
     def call_at(self, when, callback, *args, context=None):
         return self.at_us(-int(-when * 1e6 // 1), callback, *args)
@@ -136,7 +145,7 @@ class Loop(asyncio.AbstractEventLoop):
         """Call at a time of the loop's clock; at once when that is past."""
         handle = Handle(callback, args, when_us if when_us > self.now_us else self.now_us)
         self._order += 1
-        heapq.heappush(self._timers, (handle.when_us, self._order, handle))
+        heappush(self._timers, (handle.when_us, self._order, handle))
         if self._order & 0xFFFF == 0:
             self._sweep()
         return handle
@@ -147,9 +156,6 @@ class Loop(asyncio.AbstractEventLoop):
         if len(self._timers) - len(alive) > _FEW_TIMERS:
             self._timers[:] = alive
             heapq.heapify(self._timers)
-
-    def create_future(self):
-        return asyncio.Future(loop=self)
 
     def create_task(self, coroutine, **options):
         return asyncio.Task(coroutine, loop=self, **options)

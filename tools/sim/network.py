@@ -6,7 +6,6 @@ broker is an asyncio protocol and asyncio.start_server works.
 """
 
 import asyncio
-from collections import deque
 
 SEND_BYTES = 5_744  # what a socket of an ESP32 takes before it makes the writer wait
 RETRANSMIT_US = 1_000_000  # after a path is open again, until what was held up comes through
@@ -167,7 +166,7 @@ class Flow:
         self._connection = connection
         self._receive = receive
         self._taken = taken
-        self._items = deque()
+        self._items = []  # few at a time, and a deque takes 600 bytes
         self._held = 0
         self._last_us = 0
         self.paused = False  # the receiver does not read
@@ -201,7 +200,7 @@ class Flow:
         if self.paused or self._connection.path.blocked:
             self._held += 1
             return
-        item, self.sent_us = self._items.popleft()
+        item, self.sent_us = self._items.pop(0)
         if item is not _FIN and item is not _RST:
             self.unread -= len(item)
         if self._connection.forgotten:

@@ -3,6 +3,8 @@
 Nothing of the node is changed by it but who is told of a reading.
 """
 
+import sys
+
 _MAX_COMMANDS = 8  # what firmware/control.py lets wait
 _MAX_POSTED = 8  # and firmware/link.py
 _MAX_LIVE = 16 + 8 * 8 + 8  # live slots, the window full of batches, one batch in hand
@@ -35,6 +37,25 @@ def counters(node):
 def sensor(node, index):
     """(name, quantities) of the sensor with this index."""
     return node._outbox.sensors[index]
+
+
+def share(node, known):
+    """Let nodes whose sections of the configuration, or pieces of the report, are equal have them in common: nobody
+    changes them, and a thousand copies are ten megabytes. `known` holds what was seen."""
+    settings = node._settings
+    if settings and settings.effective:
+        for section, value in settings.effective.items():
+            settings.effective[section] = _shared(value, known)
+        if isinstance(settings.report, list):
+            settings.report[:] = [known.setdefault(piece, piece) for piece in settings.report]
+
+
+def _shared(value, known):
+    if isinstance(value, dict):
+        value = {sys.intern(key): _shared(inner, known) for key, inner in value.items()}
+    elif isinstance(value, list):
+        value = [_shared(inner, known) for inner in value]
+    return known.setdefault(repr(value), value)
 
 
 def online(node):

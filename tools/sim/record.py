@@ -6,7 +6,10 @@ here, so that everything that arrives is checked against the truth, and nothing 
 
 from tools.accounting import Ranges
 
-_RECENT = 600  # arrived readings that may still arrive once more and are then compared
+_RECENT = 8  # arrived readings that are compared once more when they arrive again; of older ones it is only counted
+
+
+_LONG_AGO = (None, None, None)
 
 
 class Boot:
@@ -47,12 +50,10 @@ class Record:
         boot = self.boots[self.boot]
         boot.lost += queued
         boot.lived = False
-        if not boot.due:
-            del self.boots[self.boot]
 
     def arrive(self, boot, seq):
-        """(true time in us, sensor, values, whether it came before) of a reading that arrived; None when there is no
-        such reading."""
+        """(true time in us, sensor, values, whether it came before) of a reading that arrived; the first three None
+        when it did so long ago, all None when there is no such reading."""
         entry = self.boots.get(boot)
         truth = entry.due.pop(seq, None) if entry else None
         if truth is not None:
@@ -62,12 +63,10 @@ class Record:
             if len(self.recent) > _RECENT:
                 del self.recent[next(iter(self.recent))]
             return (*truth, False)
-        truth = self.recent.get((boot, seq))
-        if truth is None:
+        if entry is None or entry.arrived.missing(seq, seq):
             return None
-        if entry:
-            entry.duplicates += 1
-        return (*truth, True)
+        entry.duplicates += 1
+        return (*self.recent.get((boot, seq), _LONG_AGO), True)
 
     def missing(self, dropped, queued):
         """How many readings of the current boot are neither at the broker nor in the node's own account."""

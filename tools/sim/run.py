@@ -28,6 +28,8 @@ _LOOK_S = 300  # how often every node is looked into
 _TASKS = 20  # for each node: two of the simulation's, a dozen of the node's at most
 _LEAVE_S = 120  # for a clean leave of everybody
 _STRANGER_S = 5
+_KNOWN = 50_000  # different pieces of configurations
+_COLLECT_AT = 20_000  # new objects: what lives is many, and looked through in vain more often
 
 Setup = namedtuple("Setup", "seed nodes days faults only interval_s varied")
 Setup.__new__.__defaults__ = (1, 1, 1, (), None, 60, True)
@@ -51,6 +53,7 @@ class Run:
         self.motes = []
         self._say = say
         self._undo = {}
+        self._known = {}
         self._until_invariant = until
         if history:
             self.watch.history = []
@@ -135,6 +138,10 @@ class Run:
     def _look(self):
         for mote in self.motes:
             self.watch.look(mote)
+            if mote.node:
+                probe.share(mote.node, self._known)
+        if len(self._known) > _KNOWN:
+            self._known = {}
         tasks = len(asyncio.all_tasks())
         if tasks > _TASKS * (len(self.motes) + 1):
             self.watch.violate("memory", "-", f"{tasks} tasks:\n{self.loop.waiting()[:4_000]}")
@@ -231,7 +238,10 @@ def _undisturbed():
     """Nodes collect before they load code, which a board needs and which takes a thousand nodes on CPython a second
     each time; the interpreter's own collection is enough here."""
     collect, gc.collect = gc.collect, lambda *generation: 0
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_COLLECT_AT, *thresholds[1:])
     try:
         yield
     finally:
+        gc.set_threshold(*thresholds)
         gc.collect = collect

@@ -1,12 +1,18 @@
 """Topics as a tree: which filters a topic meets, and which kept messages a filter meets (MQTT 3.1.1, 4.7)."""
 
 
+import sys
+from types import MappingProxyType
+
+_NOTHING = MappingProxyType({})
+
+
 class _Branch:
     __slots__ = ("below", "values")
 
     def __init__(self):
-        self.below = {}
-        self.values = {}
+        self.below = _NOTHING  # until there is something: most branches have one or the other
+        self.values = _NOTHING
 
 
 class Filters:
@@ -19,7 +25,11 @@ class Filters:
         """Add a subscription, or change its value."""
         branch = self._root
         for level in filter_text.split("/"):
-            branch = branch.below.setdefault(level, _Branch())
+            if not branch.below:
+                branch.below = {}
+            branch = branch.below.setdefault(sys.intern(level), _Branch())
+        if not branch.values:
+            branch.values = {}
         branch.values[subscriber] = value
 
     def remove(self, filter_text, subscriber):
@@ -30,7 +40,8 @@ class Filters:
             branch = branch.below.get(level)
             if branch is None:
                 return
-        branch.values.pop(subscriber, None)
+        if branch.values:
+            branch.values.pop(subscriber, None)
         for parent, level in reversed(path):
             branch = parent.below[level]
             if branch.below or branch.values:

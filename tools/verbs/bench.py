@@ -10,6 +10,7 @@ from tools import (
     bench_faults,
     bench_mqtt,
     bench_node,
+    bench_sim,
     bench_table,
     brokers,
     build,
@@ -134,6 +135,15 @@ def _show_node(args, rows):
     print(bench_node.table(rows))
 
 
+def _sim(args):
+    """The simulator itself: three minutes."""
+    return bench_sim.measure(_progress(args))
+
+
+def _show_sim(args, result):
+    print(bench_sim.text(result))
+
+
 BENCHES = {"publish": (_publish, _show_publish), "mqtt": (_mqtt, _show_mqtt), "faults": (_faults, _show_faults),
-           "node": (_node, _show_node)}
+           "node": (_node, _show_node), "sim": (_sim, _show_sim)}
 DEFAULT = ("publish", "node", "mqtt")
