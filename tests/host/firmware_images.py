@@ -28,7 +28,7 @@ LAYOUT = (
     images.Partition("nvs", 1, 2, 0x9000, 0x6000),
     images.Partition("phy_init", 1, 1, 0xF000, 0x1000),
     images.Partition("factory", 0, 0, 0x10000, 0x20000),
-    images.Partition("vfs", 1, 0x81, 0x30000, 0x80000),
+    images.Partition("vfs", 1, 0x81, 0x30000, 0x100000),
 )
 
 

@@ -19,6 +19,7 @@ _CHUNK_BYTES = 2048  # raw; as text it takes a third more at most, and the board
 _WINDOW = 11  # of the compression, as its logarithm: 2 KB of the board's memory
 _OLDEST = (1, 24)
 _BLOCK_BYTES = 4096  # of littlefs: a file takes whole ones
+_SPARE_BLOCKS = 16  # for folders and their logs
 FOLDERS = ("firmware", "lib", "rescue")
 _LAST = ("main.py", "boot.py")  # in this order
 _OURS = "lib/mote.txt"  # names of our files in /lib, where other packages may live
@@ -159,8 +160,18 @@ def carry_out(board, files, todo, state, progress=lambda done, total: None):
     _put_in_place(board, todo)
 
 
+def write(board, path, content):
+    """Replace one file, all or nothing, whatever it is."""
+    board.run(repl.HOLD_WATCHDOG)
+    board.run(_HELP)
+    for step in _steps(path, content):
+        board.run(step)
+    board.run(f"import os\nos.rename({path + '.new'!r},{path!r})")
+
+
 def _check_room(board, files, todo, state):
-    needed = sum(-(-len(files[path]) // _BLOCK_BYTES) + 1 for path in todo.send) * _BLOCK_BYTES
+    blocks = sum(-(-len(files[path]) // _BLOCK_BYTES) for path in todo.send)
+    needed = (blocks + _SPARE_BLOCKS if blocks else 0) * _BLOCK_BYTES
     if needed > state.free_bytes:
         raise errors.UserError(
             f"{board.name}: {needed // 1024} KB are needed beside what is there, {state.free_bytes // 1024} KB are "

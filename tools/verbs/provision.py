@@ -1,0 +1,225 @@
+"""`mote provision`: a configuration for a node, onto its board or into files, with credentials of its own."""
+
+import getpass
+import json
+import os
+import sys
+
+from tools import ROOT, connection, errors, keys, provisioning, topics
+from tools.board import files, i2c, options
+from tools.verbs import deploy
+
+HELP = "write a node's configuration: Wi-Fi, broker, sensors, credentials of its own"
+EXAMPLE = "mote provision --port /dev/ttyUSB0 --name Greenhouse --broker mqtt://192.168.1.10 --wifi my-network"
+
+
+def add_arguments(parser):
+    options.add_port(parser)
+    add_document(parser)
+    parser.add_argument("--out", metavar="DIR", help="write DIR/ID.json instead of to a board")
+    parser.add_argument("--fleet", metavar="CSV",
+                        help="a configuration for each line: columns id, name, area, groups, and any key of "
+                             "docs/config.md; needs --out")
+    parser.add_argument("--json", action="store_true", help="one JSON object: nodes and the files written, no secrets")
+
+
+def add_document(parser):
+    """What the configuration is made of; `mote up` takes the same."""
+    parser.add_argument("--from", dest="template", metavar="FILE",
+                        help="start from this configuration (default: config.json.example without its sensors)")
+    parser.add_argument("--wifi", metavar="SSID",
+                        help="the network; its password comes from MOTE_WIFI_PASSWORD, or is asked for")
+    parser.add_argument("--id", metavar="NODE", help="what the node is called in topics (default: chip and MAC)")
+    parser.add_argument("--name", help="what people call it")
+    parser.add_argument("--area", help="the room or place it is in")
+    parser.add_argument("--set", dest="assignments", metavar="KEY=VALUE", action="append", default=[],
+                        help="any other key of docs/config.md; may be repeated")
+    parser.add_argument("--scl", type=int, metavar="PIN", help="I2C clock, when it is not on the board's usual pin")
+    parser.add_argument("--sda", type=int, metavar="PIN", help="I2C data")
+    parser.add_argument("--acl", metavar="DIR", help="write the broker's access list and password file there")
+    parser.add_argument("--engine", choices=sorted(provisioning.PASSWORD_FILES), default="mosquitto",
+                        help="which broker's (default mosquitto)")
+    parser.add_argument("--credentials", choices=("drawn", "given", "none"),
+                        help="how the node logs in: as its id with a password drawn here (default with --acl and "
+                             "--fleet), as the user of --broker with MOTE_PASSWORD (default when it names one), or not")
+    parser.add_argument("--signed", action="store_true",
+                        help="draw a key: the node then obeys only documents that mote signs with it")
+    parser.add_argument("--yes", action="store_true", help="ask nothing: take what is given, and what is found")
+    connection.add_connection_options(parser)
+
+
+def run(args):
+    if args.fleet:
+        return run_fleet(args)
+    document = template(args)
+    if args.out:
+        if not args.id:
+            raise errors.UserError("--out needs --id: without a board nobody knows its MAC")
+        document = complete(document, args, topics.node_id(args.id))
+        os.makedirs(args.out, exist_ok=True)
+        path = os.path.join(args.out, args.id + ".json")
+        provisioning.write_secret(path, provisioning.text_of(document))
+        return told(args, {args.id: document}, [path])
+    [name] = options.ports(args)
+    with deploy.connected(name) as board:
+        document = onto_board(board, document, args, files.look(board))
+        board.restart()
+    return told(args, {document["node"]["id"]: document}, [])
+
+
+def run_fleet(args):
+    if not args.out:
+        raise errors.UserError("--fleet needs --out DIR, where the configurations go")
+    base = settled(template(args), args)
+    documents = provisioning.fleet(args.fleet, base, lambda node: kept_password(os.path.join(args.out, node + ".json")))
+    if args.signed:
+        documents = {node: signed(document, node) for node, document in documents.items()}
+    os.makedirs(args.out, mode=0o700, exist_ok=True)
+    paths = [os.path.join(args.out, node + ".json") for node in documents]
+    for path, document in zip(paths, documents.values(), strict=True):
+        provisioning.write_secret(path, provisioning.text_of(document))
+    return told(args, documents, paths)
+
+
+def told(args, documents, paths):
+    """Write what the broker needs and the labels, and say where everything is. No secret is printed."""
+    if args.acl:
+        paths = paths + provisioning.write_access(args.acl, args.engine, documents)
+    labels = {node: provisioning.label(node, document) for node, document in documents.items()}
+    if args.out:
+        path = os.path.join(args.out, "labels.txt")
+        text = "\n\n".join("\n".join([*lines, code]) for lines, code in labels.values()) + "\n"
+        provisioning.write_secret(path, text.encode(), 0o644)
+        paths = paths + [path]
+    if args.json:
+        print(json.dumps({"nodes": sorted(documents), "files": paths,
+                          "labels": {node: code for node, (_, code) in labels.items()}}))
+    else:
+        for node, (lines, code) in labels.items():
+            print(f"{node}: {', '.join(lines[:-1]) or 'no name'}; label: {code}")
+        print("\n".join(f"wrote {path}" for path in paths))
+    return errors.DONE
+
+
+def template(args):
+    """The document to start from."""
+    from tools.verbs import run as run_verb
+
+    if args.template:
+        return run_verb.read_config(args.template)
+    document = run_verb.read_config(os.path.join(ROOT, "config.json.example"))
+    return {"schema": 1, "node": {}, "wifi": {}, "mqtt": {"port": document["mqtt"]["port"]}, "sensors": {}}
+
+
+def onto_board(board, document, args, state):
+    """Complete a document for the board at its prompt, write it there, and return it."""
+    node = topics.node_id(args.id) if args.id else default_id(state)
+    if not document.get("sensors"):
+        document = {**document, "sensors": sensors(board, args)}
+    document = complete(document, args, node)
+    files.write(board, "config.json", provisioning.text_of(document))
+    keep(node, document)
+    return document
+
+
+def default_id(state):
+    """As the node itself would call itself: chip family and the last three bytes of the MAC."""
+    family = "".join(letter for letter in state.machine.split(" with ")[-1].lower() if letter.isalnum())[:16]
+    return f"{family}-{state.chip_id[6:12]}"
+
+
+def sensors(board, args):
+    """The section for what answers on the board's I2C buses, after the person has agreed."""
+    found, remarks = i2c.proposed(i2c.scan(board, args.scl, args.sda))
+    for remark in remarks:
+        print(f"  {remark}", file=sys.stderr)
+    for name, options_ in list(found.items()):
+        about = f"{options_['driver']} at 0x{options_['address']:02x} of bus {options_['bus']}"
+        answer = ask(args, f"{about}: name (- leaves it out)", name)
+        del found[name]
+        if answer != "-":
+            found[answer] = options_
+    return found
+
+
+def settled(document, args):
+    """The document with what the options say, and what the person answers for what is missing."""
+    target = connection.target(args) if args.broker or args.profile else None
+    mqtt = dict(document.get("mqtt", {}))
+    if target:
+        mqtt.update(host=target.host, port=target.port)
+        if args.base or args.profile:
+            mqtt["base"] = target.base
+        if target.tls:
+            if not target.ca:
+                raise errors.UserError("a node trusts no authority of its own: name the broker's with --ca FILE")
+            mqtt["tls"] = provisioning.authority(target.ca)
+        if target.user and args.credentials in (None, "given"):
+            mqtt.update(user=target.user, password=target.password)
+    elif not mqtt.get("host"):
+        mqtt["host"] = ask(args, "broker's name or address", None)
+    document = {**document, "mqtt": mqtt}
+    wifi = document.get("wifi") or {}
+    ssid = args.wifi or (None if wifi else ask(args, "Wi-Fi network", None))
+    if ssid:
+        secret = os.environ.get("MOTE_WIFI_PASSWORD")
+        if secret is None and not args.yes and sys.stdin.isatty():
+            secret = getpass.getpass(f"password of {ssid} (empty: an open network): ") or None
+        document = {**document, "wifi": {**wifi, ssid: {"password": secret}}}
+    return provisioning.assigned(document, args.assignments)
+
+
+def complete(document, args, node):
+    """A whole document for one node. Raises UserError with every mistake."""
+    document = settled(document, args)
+    about = {key: value for key, value in (("name", args.name), ("area", args.area)) if value}
+    document = {**document, "node": {**document.get("node", {}), **about, "id": node}}
+    if args.scl is not None and args.sda is not None:
+        pins = {"scl_pin": args.scl, "sda_pin": args.sda}
+        document = {**document, "board": {**document.get("board", {}), **pins}}
+    if not document["node"].get("name"):
+        document["node"]["name"] = ask(args, "name of the node", node)
+    if args.credentials == "drawn" or args.credentials is None and args.acl:
+        document = provisioning.with_credentials(document, node, kept_password(kept(node)) or provisioning.password())
+    if args.credentials == "none":
+        document = {**document, "mqtt": {**document["mqtt"], "user": None, "password": None}}
+    if args.signed:
+        document = signed(document, node)
+    return provisioning.checked(document, "the configuration")
+
+
+def signed(document, node):
+    """The document with the node's key, the one it has or a new one."""
+    key = keys.load(node) or keys.create(node)
+    return {**document, "config": {**document.get("config", {}), "key": key}}
+
+
+def kept(node):
+    """Where the configuration of a node that was provisioned here is kept, for its owner alone."""
+    return os.path.join(os.path.dirname(keys.folder()), "nodes", node + ".json")
+
+
+def keep(node, document):
+    path = kept(node)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    provisioning.write_secret(path, provisioning.text_of(document))
+
+
+def kept_password(path):
+    """The password that was drawn before for the node of this file, so that its board goes on being let in."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)["mqtt"].get("password")
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+
+
+def ask(args, question, default):
+    """The person's answer; the default with --yes or without a terminal. Raises UserError when there is none."""
+    if args.yes or not sys.stdin.isatty():
+        if default is None:
+            raise errors.UserError(f"say it with an option, as nobody can be asked: {question} "
+                                   "(--broker, --wifi or --from)")
+        return default
+    answer = input(f"{question}{f' [{default}]' if default else ''}: ").strip()
+    return answer or default or ask(args, question, default)
