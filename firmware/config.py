@@ -49,6 +49,7 @@ sensors.*.keep all/latest/none 3 6 null ?
 outbox.ram_readings int 16 512 64 r
 outbox.spill_after_s int 1 86400 900 -
 outbox.flash_bytes int 0 16777216 262144 -
+outbox.full oldest/thin 4 6 "oldest" -
 homeassistant.discovery bool 0 0 true r
 homeassistant.prefix topic 1 64 "homeassistant" r
 homeassistant.controls bool 0 0 true r

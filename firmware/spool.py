@@ -8,6 +8,7 @@ import struct
 
 _CURSOR = "drained"
 _CURSOR_FORM = ">IHII"  # as drain.py writes it
+_MERGED = "merged"  # as thin.py names it
 _FLYING = 64  # readings in flight at most: eight publishes, each of them a batch
 _LIVE_SLOTS = 16
 _UNBOUNDED = 65_535
@@ -20,6 +21,7 @@ class Spool:
 
     def __init__(self, box, board, fetch):
         self._box = box
+        self._fetch = fetch
         self._files = board.files
         self._segments = fetch("segments").Segments(board.files.root)
         self._boots = fetch("firmware.boots")
@@ -35,6 +37,8 @@ class Spool:
         last = entries[-1] if entries and not entries[-1][4] and entries[-1][0] != box.boot else None
         if last and self._cursor[2] == last[0]:
             last[1] = self._cursor[3]
+        if self._files.load(_MERGED):
+            self._fetch("firmware.thin").recover(self._segments, self._files)
         found = dropped = 0
         for number in list(self._segments.numbers):
             segment = self._segments.read(number)
@@ -130,29 +134,38 @@ class Spool:
         return self._cursor[1] if number == self._cursor[0] else 0
 
     def _shed(self):
-        """Drop the oldest segment that is not in flight, counted on flash first; False when there is none."""
+        """Make room: thin the oldest segments, or drop the oldest that is not in flight; False when there is none."""
         busy = (self._box.taken or self._box.sent or (0,))[0]
+        if self._box.rules["full"] == "thin":
+            try:
+                thin = self._fetch("firmware.thin").thin
+                if thin(self._segments, self._files, (busy, self._cursor[0]), self._gone):
+                    return True
+            except OSError:
+                pass  # it takes a block more for a moment
         for number in self._segments.numbers:
             if number != busy:
                 segment = self._segments.read(number)
-                count = max(0, segment.total - self._done(number)) if segment else 0
-                entries = self._boots.past(self._files)
-                for entry in entries:
-                    if segment and entry[0] == segment.tag:
-                        entry[3] += count
-                        self._boots.keep(self._files, entries)
+                if segment:
+                    self._gone(segment.tag, max(0, segment.total - self._done(number)))
                 self._segments.remove(number)
-                own = segment and segment.tag == self._box.boot
-                self._lose(count if own else 0, 0 if own else count)
                 return True
         return False
 
-    def _lose(self, own, inherited):
-        box = self._box
-        box.stored -= own
-        box.dropped["flash"] += own
-        box.inherited["queued"] -= inherited
-        box.inherited["dropped"] += inherited
+    def _gone(self, boot, count):
+        """Count records of a boot as dropped, on flash first."""
+        box, entries = self._box, self._boots.past(self._files)
+        for entry in entries:
+            if entry[0] == boot:
+                entry[3] += count
+                self._boots.keep(self._files, entries)
+        if boot == box.boot:
+            box.stored -= count
+            box.dropped["flash"] += count
+        else:
+            box.inherited["queued"] -= count
+            box.inherited["dropped"] += count
+
 
 
 def _table(sensors, keep):

@@ -76,6 +76,27 @@ class Segments:
                 if file.write(part) != len(part):  # a full disk may take a part without complaining
                     raise OSError(_ENOSPC)
 
+    def rewrite(self, number, into, pieces):
+        """Write a segment of one frame, with the head and the last notes of the Segment `into`, beside segment
+        `number`, which `replace` then replaces. `pieces()` yields records, each time the same."""
+        count = sum([1 for _ in pieces()])
+        head = struct.pack(_HEAD, _MAGIC, _VERSION, into.size, into.tag, len(into.text))
+        with open(self._path(number) + ".new", "wb") as file:
+            for part in (_sealed(head, (into.text,)), into.text,
+                         _sealed(struct.pack(_FRAME, count, *into.notes), pieces())):
+                file.write(part)
+            for part in pieces():
+                if file.write(part) != len(part):
+                    raise OSError(_ENOSPC)
+
+    def replace(self, number):
+        """Put what `rewrite` wrote in the place of segment `number`, all at once."""
+        os.rename(self._path(number) + ".new", self._path(number))
+
+    def rewritten(self, number):
+        """Whether there is something that `rewrite` wrote and nobody has put in its place."""
+        return "q%d.new" % number in os.listdir(self._root)
+
     def full(self, limit_bytes):
         """Whether one more segment would take more than `limit_bytes` of flash."""
         return BLOCK_BYTES * (len(self.numbers) + 1) > limit_bytes

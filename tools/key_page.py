@@ -53,6 +53,7 @@ WHAT = {
     "outbox.spill_after_s": "the longest that a reading waits in memory before it goes to flash",
     "outbox.flash_bytes": "flash for readings that wait, in blocks of 4,096; the oldest go first, and are counted; "
                           "0: none",
+    "outbox.full": "what makes room on full flash: the `oldest` readings go, or `thin`: every other one of the oldest",
     "homeassistant.discovery": "whether the node announces itself to Home Assistant",
     "homeassistant.prefix": "first level of Home Assistant's discovery topics",
     "homeassistant.controls": "whether single keys may be set from its page",

@@ -22,7 +22,7 @@ DEFAULTS = {
     },
     "telemetry": {"interval_s": 60, "qos": 1, "diagnostics_s": 60},
     "sensors": {},
-    "outbox": {"ram_readings": 64, "spill_after_s": 900, "flash_bytes": 262144},
+    "outbox": {"ram_readings": 64, "spill_after_s": 900, "flash_bytes": 262144, "full": "oldest"},
     "homeassistant": {"discovery": True, "prefix": "homeassistant", "controls": True},
     "config": {"key": None, "trial_s": 120},
     "time": {"servers": ["pool.ntp.org"]},
@@ -46,6 +46,7 @@ WRONG = {
     "text": (1, True, [], ["a"], {}, 1.5, "a\0b"),
     "always/deepsleep": (1, True, [], {}, "", "sleep", "Always", "always/deepsleep"),
     "all/latest/none": (1, True, "", "some", "all/latest", ["all"], {}),
+    "oldest/thin": (1, True, "", "all", "oldest/thin", ["thin"], {}),
 }
 RIGHT = {
     "bool": (True, False),
@@ -57,6 +58,7 @@ RIGHT = {
     "hex": ("0" * 64, "0123456789abcdef" * 4),
     "files": ("ca.pem", ["AAAA"], ["AAAA", "BBBB"]),
     "all/latest/none": ("all", "latest", "none"),
+    "oldest/thin": ("oldest", "thin"),
 }
 APPENDIX = """
 {"a":"b"}          {"a":"c"}                  {"a":"c"}
@@ -376,7 +378,7 @@ def test_only_keys_that_say_so_need_a_new_connection():
             live.append(".".join(path))
     equal(sorted(live), sorted([
         "schema", "telemetry.interval_s", "telemetry.qos", "telemetry.diagnostics_s", "sensors.air.interval_s",
-        "sensors.air.deadband", "sensors.air.keep", "outbox.spill_after_s", "outbox.flash_bytes",
+        "sensors.air.deadband", "sensors.air.keep", "outbox.spill_after_s", "outbox.flash_bytes", "outbox.full",
         "config.key", "config.trial_s", "time.servers", "board.led_pin", "power.mode", "power.awake_s",
         "power.awake_until", "power.wake_pin"]))
 

@@ -16,7 +16,7 @@ from uptime import Uptime
 
 ONE = (("level", "m", "%", 1, None, 0, 100),)
 WIDE = tuple([("q%d" % number, "m", None, 2, None, 0, 9e9) for number in range(50)])  # 209 bytes: 16 fill a segment
-RULES = {"spill_after_s": 900, "flash_bytes": 262_144}
+RULES = {"spill_after_s": 900, "flash_bytes": 262_144, "full": "oldest"}
 SLOTS = 16
 UNBOUNDED = boots.UNBOUNDED
 
@@ -226,6 +226,29 @@ def test_the_oldest_segment_goes_when_flash_is_full_and_is_counted():
     equal(life.drain(), seqs(7, 33, 48) + seqs(8, 1, 17))
 
 
+THIN = dict(RULES, flash_bytes=3 * BLOCK_BYTES, full="thin")
+
+
+def test_thinning_leaves_every_other_reading_of_each_sensor():
+    root = flash.folder()
+    life = Life(root, 7, THIN, (WIDE, ONE))
+    for _ in range(40):
+        life.add(1, 0)
+        life.add(3, 1)  # 160 readings, 16 in each segment
+    equal(len(Segments(root).numbers), 3)
+    life.drain()
+    life.check()
+    dropped = life.box.dropped["flash"]
+    equal((life.box.acknowledged, dropped > 80, life.past()[-1][3]), (160 - dropped, True, dropped))
+    equal(life.heard, sorted(life.heard), "the oldest first:")
+    names = [reading[0] for reading in life.readings]
+    assert 2 <= names.count("sensor1") / names.count("sensor0") <= 4, names
+    gaps = [life.heard[at + 1][1] - life.heard[at][1] for at in range(len(life.heard) - 1)]
+    equal(gaps[-SLOTS:], [1] * SLOTS, "what is new is whole:")
+    equal(life.heard[0], (7, 1), "the first of all is still there:")
+    assert max(gaps) <= 64, gaps
+
+
 def test_a_segment_on_its_way_is_not_dropped():
     life = Life(flash.folder(), 7, dict(RULES, flash_bytes=2 * BLOCK_BYTES), (WIDE,))
     life.add(SLOTS * 3)  # two segments
@@ -362,7 +385,11 @@ def first_boot(rules, sensors):
             life.batch()
             life.turn()
             life.box.end([])
-    return image, set(seqs(1, 1, 40)) - set(life.heard), life.box.stored
+        stored = []
+        segments = Segments(flash.ROOT)
+        for number in segments.numbers:
+            stored += [(1, record[3]) for record in segments.read(number, 0, 1000).records]  # seq is small
+    return image, set(seqs(1, 1, 40)) - set(life.heard), set(stored) - set(life.heard)
 
 
 def second_boot(life, alive):
@@ -423,13 +450,11 @@ def judge(life, before, heard_after, known, where):
     return lost
 
 
-def every_cut(rules, sensors, step=1):
-    image, before, _ = first_boot(rules, sensors)
-    with flash.mounted(flash.Flash(bytearray(image))):
-        life = Life(flash.ROOT, 9, rules, sensors)
-        on_flash = set(life.drain())
+def every_cut(rules, sensors, scene, tenths=(0, 1, 3, 5, 8, 10)):
+    """Judge every cut of the second boot; `scene` is what first_boot has left."""
+    image, before, on_flash = scene
     cuts = 0
-    for torn in (0, 1, 3, 5, 8, 10):
+    for torn in tenths:
         cut_at = 0
         while True:
             device, life = cut_life(image, rules, sensors, cut_at, torn)
@@ -443,20 +468,83 @@ def every_cut(rules, sensors, step=1):
             cuts += 1
             if not device.dead:
                 break
-            cut_at += step
+            cut_at += 1
 
-    assert cuts > 150, cuts
+    assert cuts > 25 * len(tenths), cuts
     return cuts
 
 
 def test_power_cut_at_every_operation_of_spill_drain_and_delete():
-    every_cut(RULES, (ONE,))
+    every_cut(RULES, (ONE,), first_boot(RULES, (ONE,)))
 
 
 def test_power_cut_at_every_operation_while_the_oldest_are_dropped():
-    every_cut(dict(RULES, flash_bytes=2 * BLOCK_BYTES), (WIDE,))
+    small = dict(RULES, flash_bytes=2 * BLOCK_BYTES)
+    every_cut(small, (WIDE,), first_boot(small, (WIDE,)))
+
+
+def test_power_cut_at_every_operation_while_the_oldest_are_thinned():
+    every_cut(THIN, (WIDE,), first_boot(THIN, (WIDE,)))
+
+
+def deletes_when_taken(self):
+    found = TAKE[0](self)
+    if found[0]:
+        path = "%s/q%d" % (self._files.root, found[0][0])
+        os.rename(path, path + ".sent")
+    return found
+
+
+def deletes_when_sent(self):
+    """Deletes the whole segment with its first batch."""
+    Segments(self._files.root).remove(self._box.sent[0])
+    self._box.sent = None
+    return True
+
+
+def forgets_what_was_done(self):
+    number, done = self._box.sent[:2]
+    self._cursor = number, done, self._box.sent[2], 0
+    segments = Segments(self._files.root)
+    if segments.read(number).total <= done:
+        segments.remove(number)
+    self._box.sent = None
+    return True
+
+
+def drops_before_it_counts(self):
+    number = self._segments.numbers[0]
+    self._box.stored -= self._segments.read(number).total
+    self._box.dropped["flash"] += self._segments.read(number).total
+    self._segments.remove(number)
+    return True
+
+
+TAKE = []  # the right one
+
+
+def test_the_power_cut_test_finds_the_usual_mistakes():
+    small = dict(RULES, flash_bytes=2 * BLOCK_BYTES), (WIDE,)
+    drains, spools = load("firmware.drain").Drain, load("firmware.spool").Spool  # another test had lent them
+    TAKE.append(drains.take)
+    for kind, name, mistake, node in (
+            (drains, "take", deletes_when_taken, (RULES, (ONE,))),
+            (drains, "note", deletes_when_sent, (RULES, (ONE,))),
+            (drains, "note", forgets_what_was_done, (RULES, (ONE,))),
+            (spools, "_shed", drops_before_it_counts, small)):
+        right, scene = getattr(kind, name), first_boot(*node)
+        setattr(kind, name, mistake)
+        try:
+            every_cut(*node, scene, (0, 10))
+        except (AssertionError, AttributeError, OSError):
+            continue
+        finally:
+            setattr(kind, name, right)
+        raise ValueError("%s survived" % mistake)
 
 
 if flash.vfs is None:  # CPython has no littlefs whose power could be cut
+    del test_the_power_cut_test_finds_the_usual_mistakes
     del test_power_cut_at_every_operation_of_spill_drain_and_delete
     del test_power_cut_at_every_operation_while_the_oldest_are_dropped
+    del test_power_cut_at_every_operation_while_the_oldest_are_thinned

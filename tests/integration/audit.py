@@ -46,7 +46,9 @@ def accounting_errors(messages):
         if message.topic.endswith("/diagnostics"):
             counters = strict(message.payload)
             accounted = counters["acknowledged"] + counters["queued"] + sum(counters["dropped"].values())
-            if counters["produced"] != accounted:
+            old = counters["inherited"]
+            found = old["acknowledged"] + old["queued"] + old["dropped"]
+            if counters["produced"] != accounted or old["found"] != found:
                 wrong.append((message.topic, counters))
     return wrong
 

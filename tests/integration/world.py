@@ -44,10 +44,15 @@ class World:
 
     def start_node(self, port, options=(), **sections):
         """Start a node on a port of the broker or the proxy, with these sections over nodes.configuration."""
-        config = nodes.configuration(port, **sections)
-        node = nodes.Node(self.folder, config, self.interpreter, *options)
+        config = self.configuration(port, **sections)
+        return self.adopt(nodes.Node(self.folder, config, self.interpreter, *options)).start()
+
+    configuration = staticmethod(nodes.configuration)
+
+    def adopt(self, node):
+        """Watch over a node that is not started yet, and end it."""
         self._nodes.append(node)
-        return node.start()
+        return node
 
     def keep(self, manager):
         """Enter a context manager until the test ends; returns what it gives."""
