@@ -40,10 +40,11 @@ test-ha: setup
 	@$(BIN)/python -m tests.home_assistant.install
 	@$(BIN)/python -m pytest tests/home_assistant
 
-# A hundred thousand broken packets on each interpreter, others each time: SEED=N repeats a run.
+# A hundred thousand broken packets, and as many broken documents, on each interpreter, others each time: SEED=N repeats
+# a run.
 fuzz: setup
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; MOTE_FUZZ_CASES=100000 MOTE_FUZZ_SEED=$$seed \
-	  $(BIN)/python -m pytest --timeout 1800 tests/device/test_mqtt_fuzz.py
+	  MOTE_SOAK=1 $(BIN)/python -m pytest --timeout 1800 tests/device/test_mqtt_fuzz.py tests/device/test_attack.py
 
 # Two hundred simulated days of eight nodes, every planted bug, a power cut at each flash operation of 1,000 saves, the
 # outages at full length, ten minutes of heap: an hour on two cores. SEED=N begins elsewhere.

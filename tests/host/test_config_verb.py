@@ -234,6 +234,28 @@ def test_a_group_stops_at_the_first_failure(config, node):
     assert all(other.heard.empty() for other in others)
 
 
+def test_a_group_goes_on_after_a_failure_when_told_so(config, node):
+    def refuse(there, payload):
+        if payload:
+            there.say("config", report(4, state="rejected"), wait=False)
+
+    node(refuse, report(groups=["lab"]), node_id="canary")
+    node(obey, report(groups=["lab"]), node_id="mine-2")
+    status, stdout, _ = config("set", "--group", "lab", "--keep-going", "telemetry.interval_s=10")
+    assert (status, "mine-2: applied as revision 5" in stdout) == (errors.FAILED, True)
+
+
+def test_who_was_quicker_before_ours_was_sent_is_seen(broker, base, node):
+    there = node(None)
+    target = connection.Target(broker.host, broker.port, False, None, None, None, base)
+    with connection.Connection(target, [f"{base}/fake-1/config"]) as link:
+        first = verb._await_report(link, "fake-1")
+        there.say("config", report(5, {"telemetry": {"qos": 0}}), retain=True)
+        time.sleep(0.1)  # until it has come, as it does when nobody waits
+        outcome = verb.send(link, "fake-1", first, {"telemetry": {"qos": 1}}, 5, {f"{base}/fake-1/config"})
+    assert outcome.state == "conflict"
+
+
 @pytest.mark.parametrize("argv", [
     ("set", "fake-1"), ("set", "fake-1", "telemetry.interval_s"), ("set", "Fake 1", "a=1"), ("set", "all", "a=1"),
     ("set", "--group", "lab", "node.id=x"), ("unset", "fake-1"), ("unset", "fake-1", "mqtt.password"), ("get", "a/b"),

@@ -38,7 +38,9 @@ def add_arguments(parser):
         action = _action(actions, name, change, f"mote config {name} esp32-a1b2c3 {example}", text, ("WORD", "+"))
         action.usage = f"mote config {name} [options] (NODE | --group G) {operand} ..."
         action.add_argument("--group", metavar="G",
-                            help="every node of this group, one after the other, until one fails")
+                            help="every node of this group, one after the other: the first, which is online, is the "
+                                 "canary, and the first failure is the end of it")
+        action.add_argument("--keep-going", action="store_true", help="with --group: go on after a failure")
         action.add_argument("--wait", type=arguments.seconds, default=_WAIT_S, metavar="S",
                             help=f"seconds to wait for the answer of each node (default {_WAIT_S})")
     _action(actions, "diff", diff, "mote config diff esp32-a1b2c3",
@@ -140,7 +142,8 @@ def _private(path, flags):
 
 
 def change(args):
-    """set and unset: node by node, until one does not do it."""
+    """set and unset: node by node, until one does not do it. The status is that of the first failure."""
+    status = errors.DONE
     node, words = (None, args.word) if args.group else (topics.node_id(args.word[0]), args.word[1:])
     if not words:
         raise errors.UserError(f"nothing to {args.action}: see `mote config {args.action} --help`")
@@ -154,10 +157,11 @@ def change(args):
             places = {f"{target.base}/{name}/config", moved.replace("+", name)}
             outcome = send(link, name, report, edit(report.get("patch") or {}), args.wait, places)
             print(_json_of(name, outcome) if args.json else f"{name}: {outcome.text}", flush=True)
-            if outcome.status != errors.DONE:
+            status = status or outcome.status
+            if status and not args.keep_going:
                 _say_left(list(reports)[count:])
-                return outcome.status
-    return errors.DONE
+                break
+    return status
 
 
 def _with_pending(target, node, report):
@@ -220,13 +224,19 @@ def send(link, node, report, patch, wait_s, places):
         sent = time.time()
         link.publish(topic, keys.message(node, "config", document, keys.wanted(report)), retain=True)
         outcome = _await_outcome(link, document, wait_s, lambda one: (
-            one.topic in places and not one.retain and one.t >= sent))
+            one.topic in places and not one.retain and (one.t >= sent or _is_ahead(one, document))))
         if outcome is None:
             outcome = _no_answer(node, document, wait_s, secret)
     finally:
         if secret or (outcome and outcome.status == errors.FAILED):
             link.publish(topic, b"", retain=True)
     return outcome
+
+
+def _is_ahead(message, document):
+    """Whether a report, from before we sent our document, already has its revision: somebody else was quicker."""
+    revision = topics.document(message.payload).get("revision")
+    return isinstance(revision, int) and revision >= document["revision"]
 
 
 def _await_outcome(link, document, wait_s, is_answer):

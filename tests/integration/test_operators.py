@@ -1,0 +1,46 @@
+"""Two operators who change a real node at the same moment: one wins, and the other is told."""
+
+import threading
+
+from tools import connection
+from tools.verbs import config as verb
+
+LIMIT_S = 30
+ROUNDS = 5
+
+
+class Operator(threading.Thread):
+    """Reads the report, waits for the other one to have read it too, and sends a document of its own."""
+
+    def __init__(self, port, node, number, both_have_read):
+        super().__init__()
+        self._target = connection.Target("127.0.0.1", port, False, None, None, None, "mote")
+        self._node = node
+        self._both = both_have_read
+        self.patch = {"telemetry": {"diagnostics_s": number}}
+        self.outcome = None
+
+    def run(self):
+        place = self._node.topic("config")
+        with connection.Connection(self._target, [place]) as link:
+            report = verb._await_report(link, self._node.id)
+            self._both.wait(LIMIT_S)
+            self.outcome = verb.send(link, self._node.id, report, self.patch, LIMIT_S, {place})
+
+
+def test_one_wins_and_the_other_is_told(world):
+    node = world.start_node(world.broker.port)
+    world.auditor.wait_message(node.topic("telemetry/air"), LIMIT_S)
+    for turn in range(ROUNDS):
+        both = threading.Barrier(2)
+        operators = [Operator(world.broker.port, node, 2 + 2 * turn + number, both) for number in (0, 1)]
+        for one in operators:
+            one.start()
+        for one in operators:
+            one.join(2 * LIMIT_S)
+        states = sorted(one.outcome.state for one in operators)
+        assert states == ["applied", "conflict"], [one.outcome for one in operators]
+        winner = next(one for one in operators if one.outcome.state == "applied")
+        found = world.auditor.wait_json(node.topic("config"), LIMIT_S, 0, lambda report, wanted=turn + 1: (
+            report["revision"] == wanted))
+        assert found["patch"] == winner.patch
