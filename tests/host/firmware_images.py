@@ -76,3 +76,16 @@ def small(chip="esp32", version="v1.25.0", layout=LAYOUT, app_bytes=40_000):
     for at, part in sorted(parts.items()):
         result += b"\xff" * (at - offset - len(result)) + part
     return bytes(result)
+
+
+def content_of(board, name):
+    """One file of a virtual board's littlefs, read by other code than it runs."""
+    from littlefs import LittleFS
+
+    table = images.partitions(board.flash.read(images.TABLE_OFFSET, images.TABLE_BYTES))
+    place = images.file_system(table, board.flash.size_bytes)
+    system = LittleFS(block_size=4096, block_count=place.size // 4096, mount=False)
+    system.context.buffer[:] = board.flash.read(place.offset, place.size)
+    system.mount()
+    with system.open(name, "rb") as file:
+        return file.read()

@@ -4,16 +4,17 @@ import json
 import re
 import time
 
-from tools import errors
+from tools import errors, tracebacks
 from tools.board import files, flasher, options, ports, repl
 
 HELP = "bring the node's files on a board up to date"
 EXAMPLE = "mote deploy --port /dev/ttyUSB0"
 
 _FIRST_WORDS_S = 12
+_REST_S = 0.3  # of a traceback
 # What ROM and bootloader say is not the node's; nor is an empty line.
 _ROM = rb"ets |rst:|ESP-ROM|Build:|SPIWP|mode:|load:|entry |clock|configsip|MPY:"
-_WORDS = re.compile(rb"(?m)^(?!" + _ROM + rb")[^\s>][^\r\n]*\r?\n")
+_WORDS = re.compile(rb"(?m)^(?!" + _ROM + rb")(?!>>>)[^\r\n]+\r?\n")
 
 
 def add_arguments(parser):
@@ -89,4 +90,5 @@ def deploy(board, wanted, dry_run=False, quiet=False):
 def first_words(board):
     """The first lines that the board's program says after a start."""
     heard = board.listen(_FIRST_WORDS_S, _WORDS)
-    return [match.decode("utf-8", "replace").strip() for match in _WORDS.findall(heard)]
+    said = b"".join(_WORDS.findall(heard + board.listen(_REST_S))).decode("utf-8", "replace")
+    return tracebacks.Mapper().text(said)

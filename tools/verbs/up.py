@@ -4,7 +4,7 @@ import json
 import sys
 import time
 
-from tools import connection, errors, provisioning, topics
+from tools import connection, errors, provisioning, topics, tracebacks
 from tools.board import files, flasher, options, ports, repl
 from tools.verbs import flash, provision
 
@@ -105,7 +105,8 @@ _HINTS = (
     ("no such network", "no network of that name is in reach: --wifi, 2.4 GHz only"),
     ("cannot read /config.json", "the configuration is not on the board: `mote provision`"),
     ("not authorised", "the broker refuses the node's user: give the broker the password file of --acl, and reload it"),
-    ("refused", "nothing listens at the broker's address: is it the right one, and does it listen beyond localhost?"),
+    ("ECONNREFUSED", "nothing listens at the broker's address: is it the right one, and does it listen beyond "
+     "localhost?"),
 )
 
 
@@ -113,7 +114,7 @@ def why(node, missing, heard):
     """What to say of a node that did not come."""
     said = heard.decode("utf-8", "replace")
     hints = [hint for sign, hint in _HINTS if sign in said]
-    lines = [line.strip() for line in said.splitlines() if line.strip()][-6:]
+    lines = [line for line in tracebacks.Mapper().text(said) if line.strip()][-8:]
     return "\n".join([f"{node}: {', '.join(sorted(missing))} did not come in time"
                       + (f"; {hints[0]}" if hints else ""), "its last words:", *(f"  {line}" for line in lines)])
 
