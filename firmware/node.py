@@ -13,6 +13,7 @@ from together import together
 from uptime import Uptime
 
 _TEND_MS = 5_000
+_STUCK_MS = 180_000  # longer than any deadline of a session: nothing that waits was taken, nothing acknowledged
 _PROOF_MS = 90_000  # what ends a start later than this is no boot loop
 
 
@@ -34,7 +35,7 @@ class Node:
         self._link = Link(board, self._uptime, self._outbox, self._receive, self._birth)
         self._dialect = self._heap_low = self._settings = None
         self._drivers = {}  # sensor name: (options, driver)
-        self._boot = self._diagnostics_ms = self._proof_ms = 0
+        self._boot = self._diagnostics_ms = self._proof_ms = self._seen = self._moved_ms = 0
         self._trial, self._heard = None, False  # when over (uptime, ms), nonce that proves it good, sessions before
 
     def stop(self):
@@ -207,16 +208,14 @@ class Node:
             self._tell_story()
 
     def _tell_story(self):
-        """Tell what went before this start."""
         try:
             self._link.post(self._dialect.log(self._change("story")))
         except MemoryError:
             self._board.log("not enough memory to tell what was recorded")
 
     def _tend(self, now):
-        """Publish diagnostics when due, and feed the watchdog as long as the link keeps its promise to move."""
-        link_ms = self._link.promise_ms
-        if link_ms is None or now <= link_ms:
+        """Publish diagnostics when due; feed the watchdog, here where the other task runs, if the link moves, too."""
+        if self._link_moves(now):
             self._board.feed()
         if self._trial and (self._heard or now >= self._trial[0]):
             self._judge()
@@ -228,6 +227,14 @@ class Node:
                 self._tell_story()
             self._link.post(self._dialect.diagnostics(self._diagnostics()))
         return min(_TEND_MS, max(self._diagnostics_ms - now, 0) or _TEND_MS)
+
+    def _link_moves(self, now):
+        promise_ms, outbox = self._link.promise_ms, self._outbox
+        if promise_ms is not None:  # else it is online: then it takes what waits for it, sooner or later
+            return now <= promise_ms
+        if not outbox.waiting.is_set() or outbox.acknowledged != self._seen:
+            self._seen, self._moved_ms = outbox.acknowledged, now
+        return now - self._moved_ms <= _STUCK_MS
 
     def _prove(self, now):
         online = self._link.state == "online" and not self._trial

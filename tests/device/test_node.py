@@ -635,3 +635,23 @@ async def test_a_start_without_a_broker_proves_itself_too():
         rig.board.open_fails = None
         await rig.pass_ms(300_000)
         equal(json.loads(rig.board.files.content["good"])["patch"], {}, "once the broker is back:")
+
+
+async def test_a_session_that_is_stuck_gets_no_food_for_the_watchdog():
+    async with Rig() as rig:
+        await rig.go(5_000)
+
+        async def hang(client, dialect):
+            await asyncio.Event().wait()
+
+        rig.node._link._send_backlog = hang
+        await rig.pass_ms(600_000)
+        equal(len(rig.broker.lines), 1, "the connection itself is well:")
+        assert 180_000 <= rig.board.fed_ms[-1] <= 200_000, rig.board.fed_ms[-1]
+
+
+async def test_a_quiet_session_is_not_stuck():
+    hour = {"interval_s": 3_600, "diagnostics_s": 3_600}
+    async with Rig({"mqtt": {"host": "broker.test"}, "telemetry": hour, "sensors": {}}) as rig:
+        await rig.go(3_000_000)
+        assert rig.board.fed_ms[-1] >= 2_990_000
