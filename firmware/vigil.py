@@ -11,16 +11,17 @@ class Vigil:
     def __init__(self, board, node, seconds):
         self._board = board
         self._node = node
-        self._seconds = seconds
+        self._left_s = seconds
         self.stop = node.stop
 
     async def run(self):
         """As the node's own `run`; returns "restart" when the time is over."""
-        return await together(self._node.run(), self._over())
+        ending = await together(self._node.run(), self._over())
+        return "restart" if self._left_s <= 0 else ending
 
     async def _over(self):
-        for _ in range(self._seconds):  # one by one: a long sleep would be beyond what ticks can count
+        while self._left_s > 0:  # second by second: a long sleep would be beyond what ticks can count
             await self._board.sleep_ms(1_000)
+            self._left_s -= 1
         self.stop()
         await self._board.sleep_ms(1_000 * _LEAVE_S)
-        return "restart"

@@ -121,6 +121,14 @@ async def test_a_wake_is_one_flight_in_the_order_of_the_design():
         equal(line.filters, [(TOP + "config/set", 1)], "the order of the broker is known:")
 
 
+async def test_all_of_it_is_said_before_the_broker_says_a_word():
+    async with Naps() as naps:
+        await settled(naps)
+        naps.broker.code, naps.broker.grants, naps.broker.acknowledges = None, False, False
+        await naps.wake()
+        equal(said(naps.line), ["SUBSCRIBE", "telemetry/air", "diagnostics", "status"])
+
+
 async def test_the_first_wake_introduces_the_node_and_a_day_later_again():
     async with Naps(interval_s=600, send_every=3) as naps:
         await naps.wake()
@@ -322,7 +330,7 @@ async def test_stay_awake_hands_over_to_the_node_that_does():
         await naps.pass_ms(500_000)
         equal(naps.ended, False)
         await naps.pass_ms(110_000)
-        assert naps.ended
+        equal((naps.ended, naps.result), (True, "restart"))
         equal(naps.line.on(TOP + "status")[-1].payload, b"offline")
         naps.broker.kept.clear()
         equal(await naps.wake(), "asleep")

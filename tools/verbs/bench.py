@@ -12,6 +12,7 @@ from tools import (
     bench_node,
     bench_sim,
     bench_table,
+    bench_wake,
     brokers,
     build,
     errors,
@@ -144,6 +145,15 @@ def _show_sim(args, result):
     print(bench_sim.text(result))
 
 
+def _wake(args):
+    """A sleeping node's wake, over a link with a round trip: half a minute."""
+    return bench_wake.measure(_progress(args))
+
+
+def _show_wake(args, result):
+    print(bench_wake.table(result))
+
+
 BENCHES = {"publish": (_publish, _show_publish), "mqtt": (_mqtt, _show_mqtt), "faults": (_faults, _show_faults),
-           "node": (_node, _show_node), "sim": (_sim, _show_sim)}
+           "node": (_node, _show_node), "sim": (_sim, _show_sim), "wake": (_wake, _show_wake)}
 DEFAULT = ("publish", "node", "mqtt")
