@@ -1,25 +1,34 @@
-"""`mote doctor`: what is wrong at the broker, why it matters, and what to type."""
+"""`mote doctor`: what is wrong at the broker, with this computer, a board or a configuration; why it matters, and what
+to type."""
 
 import json
 import textwrap
-from collections import namedtuple
 
 from tools import arguments, connection, errors, topics
+from tools.board import ports as serial_ports
+from tools.board.pins import PINS
+from tools.checks import Finding
 
-HELP = "look for leftovers of dead nodes and other trouble at the broker, and clear them"
+HELP = "say what is wrong with broker, computer, board or configuration, and what to type"
 EXAMPLE = "mote doctor --clean esp32-a1b2c3"
 
 _WAIT_S = 2  # what a broker keeps comes at once after the subscription; this is for a slow link
 _PREFIX = "homeassistant"
 ALIVE = ("online", "sleeping", "rescue")
 
-Finding = namedtuple("Finding", "node what why do")
+_NOTHING = "Nothing is wrong with what the broker keeps."
 
 
 def add_arguments(parser):
     parser.description = textwrap.fill(
-        HELP + ". Looks at what the broker keeps (retained messages). Exit status 0: nothing is left, "
-        "1: there are findings, 3: the broker cannot be reached.", 100)
+        HELP + ". Without options: what the broker keeps (retained messages) of dead nodes. Exit status 0: "
+        "nothing is wrong, 1: there are findings, 3: the broker cannot be reached.", 100)
+    parser.add_argument("--computer", action="store_true", help="look at this computer: tools, ports")
+    parser.add_argument("--port", nargs="?", const="", metavar="PORT",
+                        help="look at the board there (default: the only one there is), and at its configuration")
+    parser.add_argument("--config", metavar="FILE",
+                        help="look at this configuration: pins, buses, broker, certificates, user, clock")
+    parser.add_argument("--chip", choices=sorted(PINS), default="esp32", help="whose pins --config is about (esp32)")
     connection.add_connection_options(parser)
     parser.add_argument("--clean", metavar="NODE", nargs="+", default=[],
                         help="clear what the broker keeps of these nodes, also for Home Assistant; "
@@ -32,6 +41,36 @@ def add_arguments(parser):
 
 
 def run(args):
+    if args.computer or args.port is not None or args.config:
+        found = elsewhere(args)
+        if args.json:
+            print(json.dumps({"findings": [finding._asdict() for finding in found], "cleared": []}))
+        else:
+            print(text(found, (), ()).replace(_NOTHING, "Nothing is wrong."))
+        return errors.FAILED if found else errors.DONE
+    return at_broker(args)
+
+
+def elsewhere(args):
+    """Findings about this computer, a board, a configuration, as the options ask for."""
+    from tools.checks import boards, computer, reach, wiring
+    from tools.verbs import run as run_verb
+
+    found = computer.findings() + computer.port_findings() if args.computer else []
+    if args.port is not None:
+        ports = computer.port_findings() if not args.port else []
+        found += ports
+        if not ports:
+            more, document = boards.findings(serial_ports.chosen(args.port or None))
+            found += more + (reach.findings(document) if document else [])
+    if args.config:
+        document = run_verb.read_config(args.config)
+        found += wiring.findings(document, args.chip) + reach.findings(document)
+    return found
+
+
+def at_broker(args):
+    """What the broker keeps, and clearing it."""
     wanted = [topics.node_id(name) for name in args.clean]
     target = connection.target(args)
     filters = [f"{target.base}/+/#", f"{args.prefix}/device/+/config"]
@@ -115,4 +154,4 @@ def text(found, wanted, cleared):
         if finding.node not in wanted:
             lines += [f"{finding.node}: {finding.what}", f"  why it matters: {finding.why}",
                       f"  what to do: {finding.do}"]
-    return "\n".join(lines) or "Nothing is wrong with what the broker keeps."
+    return "\n".join(lines) or _NOTHING
