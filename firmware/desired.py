@@ -155,7 +155,8 @@ def _could_strand(table, old, new):
 def _longest_s(config):
     """The longest period in which the node might say nothing."""
     sensors = config["sensors"]
-    return max([config["telemetry"]["interval_s"]] + [sensors[name].get("interval_s") or 0 for name in sensors])
+    periods = [config["telemetry"]["interval_s"]] + [sensors[name].get("interval_s") or 0 for name in sensors]
+    return max(periods) * config["power"].get("send_every", 1)
 
 
 def tell(board, table, settings):

@@ -57,7 +57,7 @@ WHAT = {
     "homeassistant.discovery": "whether the node announces itself to Home Assistant",
     "homeassistant.prefix": "first level of Home Assistant's discovery topics",
     "homeassistant.controls": "whether single keys may be set from its page",
-    "config.key": "once set, documents from the network are refused: their signed form is not built yet",
+    "config.key": "once set, only documents and factory resets signed with it are obeyed (SECURITY.md)",
     "config.trial_s": "how long a change of the connection may take to prove itself before it is taken back",
     "time.servers": "time servers, the first that answers",
     "power.mode": "`always`: the node never sleeps; `deepsleep`: it sleeps between readings (docs/power.md)",

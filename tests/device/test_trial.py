@@ -227,3 +227,14 @@ async def test_a_change_of_sensors_that_works_is_kept():
         await rig.go(3_000)
         await rig.says("config/set", document(1, {"sensors": {"more": {"driver": "host"}}}), ms=5_000)
         equal(states(rig)[1:], [("trial", 1, None), ("applied", 1, None)])
+
+
+def test_deep_sleep_and_a_week_of_it_are_on_trial_from_the_next_start_on():
+    for power in ({"mode": "deepsleep"}, {"mode": "deepsleep", "send_every": 1_000}):
+        desk = Desk()
+        equal(desk.send(1, {"power": power}), "restart")
+        found = json.loads(desk.board.files.content["config"])
+        equal((found["old"], found["first"]), ({}, True))
+    desk = Desk(dict(DESK_BASE, power={"mode": "deepsleep"}, telemetry={"interval_s": 60}))
+    desk.send(1, {"power": {"send_every": 61}})
+    assert desk.settings.trial, "an hour and a minute of silence"

@@ -16,10 +16,12 @@ from tools.verbs import run
 
 from . import nodes
 from .brokers import free_port
+from .test_trial import other_authority, secured
 
 LIMIT_S = 60
 STARTS = 10
 END_S = 10
+BUILDING = threading.Lock()  # CPython's own parser does not bear several threads at once
 HEAP = "160k"
 DRIVER = """
 class Driver:
@@ -47,14 +49,14 @@ class Restarted:
         self.state = os.path.join(self._folder, "state")
         self.code = os.path.join(self._folder, "code")
         self.starts = 0
-        build.build()
+        with BUILDING:
+            build.build()
         shutil.copytree(build.MPY, self.code, ignore=shutil.ignore_patterns("*.mpy.*"))  # others build, too
         os.makedirs(self.state)
         with open(os.path.join(self.code, "plan.json")) as file:  # the names that this build gave to what drivers offer
             text = shrink.shrunk(DRIVER, json.load(file))
         build.compile_text(text, os.path.join(self.code, "firmware", "drivers", "planted.mpy"), name="planted")
-        with open(os.path.join(self._folder, "config.json"), "w") as file:
-            json.dump(config, file)
+        self.provision(config)
         self._options = {"config": os.path.join(self._folder, "config.json"), "state": self.state, "chips": "none",
                          "mac": "02:00:00:a1:b2:c3", "model": "Board of a test"}
         self._process = None
@@ -67,6 +69,11 @@ class Restarted:
 
     def __exit__(self, *_):
         self.pause()
+
+    def provision(self, config):
+        """Write its config.json."""
+        with open(os.path.join(self._folder, "config.json"), "w") as file:
+            json.dump(config, file)
 
     def go_on(self):
         """Switch it on."""
@@ -235,3 +242,18 @@ def test_rescue_gives_up_what_was_on_trial_and_says_so(world):
         found = world.auditor.wait_json(
             "mote/node-a/config", LIMIT_S, since, lambda report: report["state"] == "rolled-back")
         assert (found["revision"], found["patch"]) == (3, {"node": {"name": "Before"}})
+
+
+@only_micropython
+def test_rescue_verifies_the_broker_and_never_speaks_in_plain(world):
+    tls = secured(world)
+    config = configuration(world, 0)
+    config["mqtt"].update(port=tls, user="node-a", tls={"ca": other_authority(world)})
+    with Restarted(world, config) as board:
+        world.auditor.wait(lambda: "rescue: OSError unknown CA" in board.log(), LIMIT_S, "refusal of the authority")
+        board.pause()
+        assert not [message for message in world.auditor.messages if message.payload == b"rescue"]
+        config["mqtt"]["tls"] = {"ca": world.ours.pem}
+        board.provision(config)
+        board.go_on()
+        await_rescue(world, board)
