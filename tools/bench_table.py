@@ -55,6 +55,7 @@ FIGURES = (
     Figure("awaited_bytes", "  QoS 1 awaited", False, _constant(320), "320"),
     Figure("imported_bytes", "heap after import, bytes"),
     Figure("connected_bytes", "heap when connected, bytes", False, _constant(12 * 1024), "12 KiB"),
+    Figure("rom_connected_bytes", "  its code in ROMFS, bytes"),
     Figure("smallest_heap_kib", "smallest heap for 1,000 publishes, KiB", False, _constant(24), "24"),
     Figure("instructions", "instructions per QoS 0 publish", False, _constant(12_000), "12,000"),
     Figure("mpy_bytes", "bytes of bytecode (.mpy)"),

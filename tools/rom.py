@@ -31,6 +31,14 @@ def image(folders=None):
     return bytes(writer.finalise())
 
 
+def of_folder(folder):
+    """The bytes of a ROMFS with what is in a folder."""
+    writer = VfsRomWriter()
+    for name in sorted(os.listdir(folder)):
+        _add(writer, os.path.join(folder, name), name)
+    return bytes(writer.finalise())
+
+
 def write():
     """Write a board's image to FILE; returns its size in bytes."""
     data = image(BOARD)
