@@ -179,7 +179,7 @@ class Memory:
 
 async def test_the_good_part_is_taken_and_the_rest_ends_the_connection():
     dice = dice_of(SEED)
-    used = [0]
+    least = [1 << 30, 1 << 30]  # bytes in use, in the first half and in the second
     whole = 0
     for case in range(CASES):
         data = speech(dice)
@@ -189,11 +189,11 @@ async def test_the_good_part_is_taken_and_the_rest_ends_the_connection():
             print("seed %d, case %d: %r" % (SEED, case, data))
             raise
         del data
-        if case % (CASES // 20) == CASES // 40 and hasattr(gc, "mem_alloc"):
+        if case % (CASES // 100) == CASES // 200 and hasattr(gc, "mem_alloc"):
             gc.collect()
-            used.append(gc.mem_alloc())
-    # Garbage that something on the stack seems to point to stays for a while: so the least of several.
-    lost = min(used[-10:]) - min(used[1:10] + used[-1:])
+            half = case // (CASES // 2)
+            least[half] = min(least[half], gc.mem_alloc())
+    lost = least[1] - least[0]  # the least of many: garbage that something on the stack seems to point to stays a while
     assert lost < 256, "%d bytes are lost" % lost
     assert CASES // 10 < whole < CASES, "%d of %d went well: the mutations are no test" % (whole, CASES)
 
