@@ -20,7 +20,7 @@ mqtt.user text 1 128 null ?rt
 mqtt.password text 0 256 null ?!rt
 mqtt.base topic 1 64 "mote" rt
 mqtt.keepalive_s int 5 3600 60 r
-mqtt.version int 4 4 4 r
+mqtt.version int 4 5 4 rt
 mqtt.tls.ca files 1 4096 null +rt
 mqtt.tls.cert text 1 4096 null ?rt
 mqtt.tls.key text 1 4096 null ?!rt

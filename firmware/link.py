@@ -3,10 +3,10 @@
 import asyncio
 
 from backoff import delay_ms
-from mqtt import LINK_ERRORS, Client
+from mqtt import LINK_ERRORS, speaking
 from together import together, within
 
-_CONNECT_S = 15  # name, TCP, TLS on a slow chip, WebSocket; CONNACK has its own deadline in the client
+_CONNECT_S = 15  # name, TCP, TLS on a slow chip; WebSocket; CONNACK has its own deadline in the client
 _CLOSE_S = 3  # a TLS goodbye to a dead peer must not hold up the next attempt
 _GOODBYE_S = 5  # for the last words before a clean leave
 _JOIN_S = 30  # above the board's own deadline for joining, which names its reason
@@ -37,20 +37,19 @@ class Link:
         self._outbox = outbox
         self._take = take
         self._birth = birth
-        self._config = self._dialect = self._joined = self._online_ms = None
+        self._config = self._level = self._dialect = self._joined = self._online_ms = None
         self._leave = asyncio.Event()
         self._quit = False
-        self._posted = []
-        self._written = []  # QoS 0 readings that the network has not taken whole
-        self._attempt = 0
+        self._posted, self._written = [], []  # written: QoS 0 readings that the network has not taken whole
         self.state = "down"
-        self.sessions = self.dropped = 0  # dropped: posted messages that found no place
+        self._attempt = self.sessions = self.dropped = 0  # dropped: posted messages that found no place
         self.fault = None  # why the last session or attempt ended
         self.promise_ms = 0  # by this uptime it will have moved; None while the session's own deadlines hold
 
     def build(self, config, dialect):
         """Obey a configuration from the next connection on."""
         self._config = config
+        self._level = config["mqtt"]["version"]
         self._joined = config["wifi"] if self._joined is None else self._joined
         self._dialect = dialect
 
@@ -61,6 +60,13 @@ class Link:
             self.dropped += 1
         self._posted.append(message)
         self._outbox.waiting.set()
+
+    def _refused(self, token, error):
+        """A broker of MQTT 5 does not want this, now or later: gone, and counted."""
+        self._board.log("link: " + _text(error))
+        if token is not True:
+            return self._outbox.refused(token)
+        self.dropped += 1
 
     def leave(self):
         """End the session with a proper goodbye; `run` then returns. An attempt to connect is finished first."""
@@ -121,14 +127,23 @@ class Link:
         if mqtt["tls"] and self._board.time_s() is None:
             await self._ask_time()
         self._to("connecting")
-        self._board.log("link: %s:%s as %s" % (mqtt["host"], mqtt["port"], self._dialect.node_id))
-        stream = await within(_CONNECT_S, _open(self._board, mqtt))
-        client = Client(stream, self._take, self._outbox.acknowledge, mqtt["keepalive_s"])
+        address = mqtt["host"], mqtt["port"]
+        self._board.log("link: %s:%s as %s, level %d" % (address + (self._dialect.node_id, self._level)))
+        stream = await within(_CONNECT_S, self._board.open_stream(*address, mqtt["tls"]))
+        client = None
         try:
+            if mqtt["path"] is not None:
+                from mqtt_ws import upgrade
+                stream = await within(_CONNECT_S, upgrade(stream, "%s:%d" % address, mqtt["path"]))
+            client = speaking(self._level)(stream, self._take, self._outbox.acknowledge, mqtt["keepalive_s"])
+            client.on_refused = self._refused
             await together(*client.parts(), self._serve(client, self._dialect), self._keep_time())
         finally:
-            self._outbox.end(client.unacknowledged() + self._written)
-            self._written = []
+            if client:
+                self._outbox.end(client.unacknowledged() + self._written)
+                self._written = []
+                if self.state == "connecting" and mqtt["version"] == 5:
+                    self._level ^= 1  # who speaks 4 alone may just hang up: 4 and 5 in turn
             await _close(stream)
             # Last, as it counts as online until here: diagnostics would be old by the next session.
             kept = [message for message in self._posted if message[3]]
@@ -222,19 +237,6 @@ async def _goodbye(client, topic, payload, retain, qos):
     await client.disconnect()
 
 
-async def _open(board, mqtt):
-    """The stream to the broker, in a WebSocket when there is a path to one."""
-    stream = await board.open_stream(mqtt["host"], mqtt["port"], mqtt["tls"])
-    if mqtt["path"] is None:
-        return stream
-    try:
-        from mqtt_ws import upgrade
-        return await upgrade(stream, "%s:%d" % (mqtt["host"], mqtt["port"]), mqtt["path"])
-    except BaseException:  # cancelled, too: nobody else has the stream yet
-        await _close(stream)
-        raise
-
-
 async def _close(stream):
     stream.close()
     try:
@@ -245,6 +247,4 @@ async def _close(stream):
 
 def _text(error):
     """An error in words: MicroPython's TimeoutError has none, CPython's may be numbers."""
-    if error.args[:1] == ("refused",):  # MQTT 3.1.1, table 3.1
-        return "refused, code %d (1 version, 2 client id, 3 not now, 4 and 5 user or password)" % error.args[1]
     return " ".join([str(word) for word in error.args]) or "no answer in time"

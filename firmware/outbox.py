@@ -163,6 +163,14 @@ class Outbox:
         self.flying -= count
         self.acknowledged += count
 
+    def refused(self, token):
+        """The broker does not want it, now or later (MQTT 5)."""
+        if isinstance(token, tuple):
+            return self._drain.acknowledge(token[:4] + (0,))  # none of them was sent: dropped
+        count = len(token) if isinstance(token, list) else 1
+        self.flying -= count
+        self.dropped["policy"] += count
+
     def reading(self, record, late):
         """(name, quantities, seq, Unix time or None, values) of a record.
 

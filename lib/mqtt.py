@@ -25,6 +25,15 @@ _UNSUBACK = 0xB0
 _PINGRESP = 0xD0
 
 
+def speaking(level):
+    """The class of client for a protocol level: 4 is 3.1.1; 5 is loaded when it is asked for."""
+    if level == 5:
+        from mqtt5 import Client5
+
+        return Client5
+    return Client
+
+
 class Client(Writer):
     """A connection to a broker. `on_message(topic, payload, retained)` is called for each PUBLISH with bytes, with a
     memoryview when long, None when over `limit_bytes`; be quick. `on_acknowledged(token)` gets what `put` was given.
@@ -34,6 +43,7 @@ class Client(Writer):
     """
 
     packets = "mqtt_packets"  # the module that builds what is sent once
+    on_refused = None  # with MQTT 5 somebody may want to know
 
     def __init__(
         self, stream, on_message=None, on_acknowledged=None, keepalive_s=60, limit_bytes=4_096, answer_s=8, window=8
@@ -91,7 +101,7 @@ class Client(Writer):
     def accepted(self, answer):
         """Whether there was a session, by the body of a CONNACK (3.2). Raises MQTTError when it refuses."""
         if answer[1] or len(answer) != 2:
-            raise MQTTError("refused", answer[1])
+            raise MQTTError("refused: " + lend(self.packets).reason(answer[1]), answer[1])
         return bool(answer[0])
 
     def granted(self, answer):

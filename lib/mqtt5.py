@@ -88,7 +88,7 @@ class Client5(Client):
         """Whether there was a session, by the body of a CONNACK (3.2). Raises MQTTError with the reason."""
         code = answer[1]
         if code:
-            raise self.error(code) if code >= _ERROR else MQTTError("refused", code)
+            raise MQTTError("refused: " + lend(self.packets).reason(code), code)
         self.server, end = self.decoded(answer, 2, len(answer))
         if end != len(answer):
             raise MQTTError("malformed CONNACK")
@@ -200,7 +200,7 @@ class Client5(Client):
         """As mqtt_reader's, past the properties, and with the topic that an alias stands for."""
         topic, number, at = published(buffer, first, start, end, 0)
         self.properties, at = self.decoded(buffer, at, end)
-        alias = self.properties.get("topic_alias")
+        alias = self.properties.pop("topic_alias", None)
         if alias is not None:
             if not 0 < alias <= self.topic_aliases:
                 raise self.error(148)

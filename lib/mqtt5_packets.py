@@ -5,8 +5,9 @@ Section numbers are those of the OASIS standard "MQTT Version 5.0".
 
 from mqtt_packets import field, packet, varint
 
-# Table 2-6, the codes that are errors; the words are those of the table.
+# Table 2-6, the codes that are errors, in the words of the table; and what a broker of 3.1.1 says of version 5.
 _REASONS = """
+1 unacceptable protocol version
 128 unspecified error
 129 malformed packet
 130 protocol error
@@ -45,8 +46,9 @@ _REASONS = """
 
 def reason(code):
     """A reason code (2.4) in words."""
-    start = _REASONS.find("\n%d " % code)
-    return "reason %d" % code if start < 0 else _REASONS[start + 5 : _REASONS.find("\n", start + 1)]
+    head = "\n%d " % code
+    start = _REASONS.find(head)
+    return "reason %d" % code if start < 0 else _REASONS[start + len(head) : _REASONS.find("\n", start + 1)]
 
 
 def connect(client_id, keepalive_s, user, password, will, clean, properties, will_properties):

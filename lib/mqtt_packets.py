@@ -8,6 +8,14 @@ from mqtt_writer import encoded
 _CONNECT = 0x10
 _SUBSCRIBE = 0x82
 _UNSUBSCRIBE = 0xA2
+_REASONS = (  # table 3.1
+    "malformed answer", "unacceptable protocol version", "identifier rejected", "server unavailable",
+    "bad user name or password", "not authorized")
+
+
+def reason(code):
+    """A return code of CONNACK (section 3.2.2.3) in words."""
+    return _REASONS[code] if code < len(_REASONS) else "reason %d" % code
 
 
 def field(data):

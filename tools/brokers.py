@@ -136,6 +136,7 @@ class Broker:
         self.host = host
         self.port = port
         self.ws_port = ws_port
+        self.v5_port = 0  # where it speaks MQTT 5: at `port`, but for iotcore, which has a port for each version
         self._tcp_nodelay = tcp_nodelay
         self._folder = None
         self._process = None
@@ -157,10 +158,11 @@ class Broker:
         Raises UserError when there is no such broker, a port is taken, or it does not come up.
         """
         self.engine = choose(self.engine)
-        spare = free_ports(2)
+        spare = free_ports(3)
         self.port = self.port or spare[0]
         self.ws_port = self.ws_port or spare[1]
-        for port in (self.port, self.ws_port):
+        self.v5_port = self.port if self.engine != "iotcore" else self.v5_port or spare[2]
+        for port in {self.port, self.ws_port, self.v5_port}:
             _require_free(self.host, port)
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="mote-broker-")
@@ -236,7 +238,7 @@ class Broker:
     def _iotcore(self):
         listeners = [
             _IOTCORE_LISTENER.format(kind=kind, host=self.host, port=port)
-            for kind, port in (("v4", self.port), ("ws", self.ws_port))]
+            for kind, port in (("v4", self.port), ("v5", self.v5_port), ("ws", self.ws_port))]
         return _IOTCORE.format(listeners="".join(listeners)), [
             sys.executable, "-m", "iotcore", "--log-level", "CRITICAL", "--config"]
 

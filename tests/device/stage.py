@@ -245,7 +245,7 @@ class Line(Stream):
 
     def __init__(self, broker, board):
         super().__init__()
-        self.hello = None
+        self.hello = self.level = None
         self.filters = []
         self.events = []
         self.messages = []
@@ -304,6 +304,10 @@ class Line(Stream):
     def _answer(self, first, body):
         broker = self._broker
         if first == 0x10:
+            self.level = body[6]
+            if self.level > broker.newest:
+                self.hang_up() if broker.hangs_up else self.say(CONNACK[:3] + b"\x01")
+                return
             self.hello = _hello(body)
             if broker.code is not None:
                 self.say(CONNACK[:3] + bytes((broker.code,)))
@@ -360,6 +364,7 @@ class Broker:
     def __init__(self):
         self.lines = []
         self.code = 0
+        self.newest, self.hangs_up = 4, True  # the highest protocol level, and what it does when asked for a higher one
         self.refused = ()
         self.grants = True  # whether SUBACK comes
         self.acknowledges = True

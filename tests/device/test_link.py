@@ -13,7 +13,7 @@ CONFIG = {
     "node": {"id": None, "name": None, "area": None, "groups": []},
     "wifi": {"home": {"password": "correct horse"}},
     "mqtt": {"host": "broker.test", "port": 1883, "user": "u", "password": "p", "base": "mote", "keepalive_s": 60,
-             "path": None, "tls": None, "reconnect_window_s": 5, "reconnect_cap_s": 60},
+             "version": 4,             "path": None, "tls": None, "reconnect_window_s": 5, "reconnect_cap_s": 60},
     "telemetry": {"interval_s": 60, "qos": 1},
     "homeassistant": {"discovery": False, "prefix": "homeassistant", "controls": True},
     "power": {"mode": "always"},
@@ -546,7 +546,37 @@ async def test_a_refusal_is_said():
     async with Rig() as rig:
         rig.broker.code = 5
         await rig.go()
-        assert [line for line in rig.board.said if line.startswith("link: refused, code 5 ")], rig.board.said
+        assert [line for line in rig.board.said if line.startswith("link: refused: not authorized 5 ")], rig.board.said
+
+
+async def test_a_broker_that_does_not_speak_mqtt_5_is_spoken_to_in_the_older_version():
+    for hangs_up in (True, False):
+        async with Rig(version=5) as rig:
+            rig.broker.newest = 4
+            rig.broker.hangs_up = hangs_up
+            await rig.go(100)
+            equal([line.level for line in rig.broker.lines], [5])
+            word = "link: closed by the broker" if hangs_up else "link: refused: unacceptable protocol version"
+            assert [line for line in rig.board.said if line.startswith(word)], rig.board.said
+            await rig.pass_ms(6_000)
+            equal(([line.level for line in rig.broker.lines], rig.link.state), ([5, 4], "online"))
+            rig.line.hang_up()
+            await rig.pass_ms(6_000)
+            equal(([line.level for line in rig.broker.lines], rig.link.state), ([5, 4, 4], "online"))
+            rig.build(version=5)
+            rig.link.reconnect()
+            await rig.pass_ms(100)
+            equal(rig.broker.lines[-1].level, 5, "what was configured anew is tried first:")
+
+
+async def test_a_broker_that_is_away_says_nothing_of_its_version():
+    async with Rig(version=5) as rig:
+        rig.broker.newest = 4
+        rig.board.open_fails = OSError(111)
+        await rig.go(60_000)
+        rig.board.open_fails = None
+        await rig.pass_ms(60_000)
+        equal([line.level for line in rig.broker.lines], [5, 4])
 
 
 async def test_the_clock_is_set_at_every_session_and_daily():

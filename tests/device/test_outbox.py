@@ -421,3 +421,20 @@ def test_the_accounts_are_right_at_every_step_of_random_lives():
         except Exception:
             print("seed", seed)
             raise
+
+
+def test_what_the_broker_refuses_is_dropped_and_counted():
+    outbox, _ = box()
+    for value in range(4):
+        outbox.add(0, [value])
+    outbox.begin()
+    for value in range(2):
+        outbox.add(0, [value])
+    outbox.refused(outbox.take_live())
+    outbox.acknowledge(outbox.take_live())
+    outbox.turn(1_000_000_000)
+    token, readings = outbox.take_batch()
+    equal((len(readings), outbox.queued), (4, 4))
+    outbox.refused(token)
+    equal((outbox.queued, outbox.acknowledged, outbox.dropped["policy"]), (0, 1, 5))
+    check(outbox)
