@@ -87,6 +87,10 @@ async def obey(hass, command):
     """The answer to one command."""
     if command["do"] == "entities":
         return described(hass)
+    if command["do"] == "count":
+        states = [hass.states.get(entry.entity_id) for entry in entity_registry.async_get(hass).entities.values()
+                  if entry.platform == "mqtt" and entry.domain in ("sensor", "binary_sensor")]
+        return len([state for state in states if state and state.state not in ("unknown", "unavailable")])
     if command["do"] == "problems":
         said, PROBLEMS[:] = list(PROBLEMS), []
         return said
