@@ -36,7 +36,7 @@ class Drain:
             done = self._cursor[1] if number == self._cursor[0] else 0
             segment = segments.read(number, done, _BATCH)
             if segment and segment.records:
-                readings = list(self._readings(segments, number, done, segment))
+                readings = sorted(self._readings(segments, number, done, segment), key=lambda reading: reading[2])
                 count = len(segment.records)
                 box.taken = number, done + count, segment.tag, count, len(readings)
                 if readings:

@@ -51,7 +51,7 @@ class Node:
         self._boot = self._fetch("firmware.boots").next_boot(self._board)
         self._board.log("boot %d, %s" % (self._boot, self._board.reset_cause))
         self._build()
-        await together(self._outbox.run(self._boot, self._link.run()), self._live())
+        await self._outbox.run(self._boot, together(self._link.run(), self._live()))
         return self._ending
 
     async def _live(self):

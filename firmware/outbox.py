@@ -54,12 +54,12 @@ class Outbox:
         """Readings of this boot that wait, in RAM or on flash, or are in flight."""
         return len(self.old) + len(self.fresh) + self.flying + self.stored
 
-    async def run(self, boot, link):
-        """Be there for a boot as long as `link`, the coroutine that brings readings to the broker. What earlier boots
-        left on flash is backlog from now on; at the end all that waits goes there."""
+    async def run(self, boot, life):
+        """Be there for a boot as long as `life`, an awaitable, in which readings are taken and sent. What earlier boots
+        left on flash is backlog from now on; at the end, when nobody takes any more, all that waits goes there."""
         self.start(boot)
         try:
-            await link
+            await life
         finally:
             self.close()
 

@@ -8,6 +8,7 @@ from firmware import VERSION, config, desired, drivers  # noqa: F401 - the node 
 from firmware.node import Node
 from lending import lend, load
 from minitest import equal, raises
+from segments import Segments
 from stage import Board, Stage
 
 from tools.sim.bus import Buses
@@ -185,6 +186,23 @@ async def test_stopping_says_goodbye():
         await rig.pass_ms(0)
         equal((rig.ended, rig.result, rig.line.goodbye), (True, "stopped", True))
         equal(rig.line.messages[-1].payload, b"offline")
+
+
+async def test_the_last_readings_before_a_stop_are_on_flash():
+    for turns in range(24):  # of the loop, after which every sensor is due: before the end, in it, after it
+        async with Rig() as rig:
+            rig.board.open_fails = OSError(111)
+            await rig.go(10_000)
+            rig.board.now_ms += 20_000
+            rig.node.stop()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            rig.node._wake.set()
+            await rig.pass_ms(100)
+            assert rig.ended
+            segments = Segments(rig.board.files.root)
+            stored = sum([segments.read(number).total for number in segments.numbers])
+            equal((stored, stored > 3), (rig.node._outbox.seq, True), "%d turns:" % turns)
 
 
 async def test_stopping_without_a_broker():

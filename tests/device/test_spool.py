@@ -163,6 +163,21 @@ def test_while_older_ones_are_in_flight_nothing_newer_is_claimed():
     equal(life.drain(), seqs(7, 9, 24))
 
 
+def test_what_a_dying_connection_held_comes_later_but_in_order():
+    life = Life(flash.folder(), 7)
+    life.box.begin()
+    life.add(4)
+    live = [life.box.take_live() for _ in range(4)]
+    life.add(SLOTS + 16 + 1)  # 5 to 20 to flash
+    equal(life.box.stored, SLOTS)
+    life.box.end(live)  # 1 to 4 are younger there than 5 to 20
+    life.add(30)
+    life.box.begin()
+    while life.batch() or life.batch():
+        equal(life.last, sorted(life.last))
+    equal(sorted(life.heard), seqs(7, 1, life.box.seq))
+
+
 def test_many_boots_keep_their_own_numbers_and_tables():
     root = flash.folder()
     for boot in range(1, 6):

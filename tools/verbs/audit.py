@@ -18,7 +18,8 @@ def add_arguments(parser):
     parser.description = textwrap.fill(
         HELP + ". Readings are known by (boot, seq), live ones, events and backlog together. Of each boot, all is due "
         "from the first live reading heard on; of a boot that begins meanwhile, all from the first. A gap that the "
-        "node itself counted as dropped, or may still have in its queue (tail_unknown), is told and forgiven; any "
+        "node itself counted as dropped, may still have in its queue, or lost with its power, is told and forgiven "
+        "(tail_unknown: at most so many that nobody can know of yet, null where that has no bound); any "
         "other makes the exit status 1. When nothing was heard at all it is 3.", 100)
     connection.add_connection_options(parser)
     parser.add_argument("--seconds", type=arguments.seconds, metavar="N",
