@@ -20,6 +20,7 @@ _YEARS_30_S = 946684800  # from 1970 to 2000, where the clock of this port begin
 _FIRST_S = 1767225600  # 2026-01-01: before this code, so a clock that says less was never set
 _CLOCK = "clock"  # in the store: the last known time in seconds, negative while the clock shows a guess
 _DAY_S = 86_400
+_PATIENCE = 24  # most of a day, as attempts become hourly
 _CAUSES = ("unknown", "power-on", "hard", "watchdog", "deep-sleep", "soft")  # by machine.reset_cause()
 # A name lookup without an answer blocks for 12 s, a handshake for seconds: a few in a row are no hang.
 _WATCHDOG_MS = 120_000
@@ -60,6 +61,8 @@ class Board:
         self._addresses = {}
         self._wlan = None
         self._watchdog = None
+        self._doubts = 0  # attempts to set the clock, one after the other, that failed
+        self.clock_refused = 0  # answers of time servers that were none, or not believed
         random.seed(int.from_bytes(os.urandom(4), "little"))
 
     def time_s(self):
@@ -73,8 +76,12 @@ class Board:
     awake_ms = staticmethod(time.ticks_ms)  # since this start, where ticks begin
 
     async def sync_time(self, servers):
-        """Set the clock by the first of `servers` that answers; it survives a reset. OSError: none did."""
-        now_s = await _lent("sntp").ask(servers, socket, self.sleep_ms)
+        """Set the clock as lib/sntp.py says; it survives a reset. OSError: no server answers, or none can be right."""
+        patient = self._doubts < _PATIENCE  # else what was believed may be what is wrong
+        shown_s, floor_s = (self.time_s(), max(_FIRST_S, abs(self._clock_s))) if patient else (None, _FIRST_S)
+        self._doubts += 1
+        now_s = await _lent("sntp").ask(servers, socket, self, shown_s, floor_s)
+        self._doubts = 0
         self._show(now_s)
         if self._clock_s < 0 or abs(now_s - self._clock_s) > _DAY_S:
             self._keep(now_s)

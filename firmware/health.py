@@ -19,5 +19,6 @@ def fields(board, link, outbox, sampler, control, settings, low):
         "rejected": sampler.rejected,
         "unchanged": sampler.unchanged,
         "refused": settings.refused,
+        "clock_refused": board.clock_refused,
         "lost": {"commands": control.dropped, "messages": link.dropped},
     }

@@ -62,6 +62,7 @@ def diagnostics(board, kept):
         "idf_free": idf_free,
         "idf_largest": idf_largest,
         "reconnects": kept.failed,
+        "clock_refused": board.clock_refused,
         "produced": kept.seq,
         "acknowledged": kept.acknowledged,
         "queued": len(kept.readings),

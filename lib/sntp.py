@@ -9,8 +9,12 @@ FIRST_S = 1767225600  # 2026-01-01: before this code, so no clock that says less
 LAST_S = 4102444800  # 2100-01-01
 _NTP_ERA_0_S = 2208988800  # from 1900 to 1970
 _NTP_ERA_S = 1 << 32
-_TRIES = 40
-_TRY_MS = 50  # 2 s in all for a server, some hundred times a usual round trip
+_TRIES = 100
+_TRY_MS = 20  # 2 s in all for a server, some hundred times a usual round trip
+_SAMPLES = 3  # of which the one with the shortest round trip counts: the others met a queue
+_STEP_MS = 1_000_000  # as the reference implementation has it: a clock that was set is not further off
+_SHELF_MS = 5 * 366 * 86_400_000
+_AGREE_MS = 2_000
 
 
 def request(nonce):
@@ -38,34 +42,65 @@ def parse(reply, nonce):
     return seconds
 
 
-async def ask(servers, socket, sleep_ms):
-    """Unix seconds from the first of `servers` that answers; OSError when none does.
+def choose(found, shown_ms, floor_ms):
+    """Of the answers (round trip in ms, Unix time in ms, server), all brought to one moment, those that can be right.
 
-    `socket` is the module. A name lookup blocks.
+    One server alone is believed within 1000 s of what a clock shows that was set; else from the floor, which is surely
+    past, to five years after it. Beyond that it takes two servers that agree.
     """
-    problems = ["no time server answers"]
-    for server in servers:
+    low, high = floor_ms, floor_ms + _SHELF_MS
+    if shown_ms is not None:
+        low, high = max(FIRST_S * 1_000, shown_ms - _STEP_MS), shown_ms + _STEP_MS
+    good = [answer for answer in found if low <= answer[1] <= high]
+    return good or [one for one in found if [
+        other for other in found if other[2] != one[2] and abs(other[1] - one[1]) <= _AGREE_MS]]
+
+
+async def ask(servers, socket, board, shown_s=None, floor_s=FIRST_S):
+    """Unix seconds by the answer with the shortest round trip of a few; `shown_s` is what the clock shows when it was
+    set, `floor_s` a time that is surely past. Raises OSError when no server answers, or none can be right.
+
+    `socket` is the module; `board` has `sleep_ms`, `ticks_ms` and `ticks_diff`, and counts in `clock_refused` what was
+    no answer to this, and answers that were not believed. A name lookup blocks.
+    """
+    problems, found, left = ["no time server answers"], [], list(servers)
+    began = board.ticks_ms()
+    while left and len(found) < _SAMPLES:
+        server = left.pop(0)
         try:
-            return await _ask(server, socket, sleep_ms)
+            trip_ms, unix_ms = await _ask(server, socket, board)
+            found.append((trip_ms, unix_ms - board.ticks_diff(board.ticks_ms(), began), server))
+            left.append(server)
         except OSError as error:
             problems.append("%s: %s" % (server, error))
-    raise OSError("; ".join(problems))
+    good = choose(found, None if shown_s is None else shown_s * 1_000, floor_s * 1_000)
+    board.clock_refused += len(found) - len(good)
+    if good:
+        return (min(good)[1] + board.ticks_diff(board.ticks_ms(), began) + 500) // 1_000
+    raise OSError("; ".join(problems if not found else ["the time that is told cannot be right"]))
 
 
-async def _ask(server, socket, sleep_ms):
+async def _ask(server, socket, board):
+    """(round trip, Unix time when it was over), both in milliseconds."""
     family, kind, _, _, address = socket.getaddrinfo(server, PORT, 0, socket.SOCK_DGRAM)[0]
     sock = socket.socket(family, kind)
     try:
         sock.setblocking(False)
         nonce = os.urandom(NONCE_BYTES)
-        sock.connect(address)  # so that what comes from another address or port never reaches us
-        sock.send(request(nonce))
+        sock.sendto(request(nonce), address)
+        began = board.ticks_ms()
         for _ in range(_TRIES):
-            await sleep_ms(_TRY_MS)
+            await board.sleep_ms(_TRY_MS)
             try:
-                return parse(sock.recv(128), nonce)
-            except (OSError, ValueError):
-                continue  # nothing yet, or not from the server: the number of tries is the deadline
+                reply, source = sock.recvfrom(128)
+                trip_ms = board.ticks_diff(board.ticks_ms(), began)
+                if source != address:  # another address or port: not the server that was asked
+                    raise ValueError("a stranger")
+                return trip_ms, parse(reply, nonce) * 1_000 + (reply[44] * 1_000 >> 8) + trip_ms // 2
+            except OSError:
+                continue  # nothing yet: the number of tries is the deadline
+            except ValueError:
+                board.clock_refused += 1
     finally:
         sock.close()
     raise OSError("no answer")

@@ -73,6 +73,7 @@ class Board:
     model = "Board of a test"
     reset_cause = "power-on"
     woken_by_pin = False
+    first_ticks = _PERIOD_MS - 1500
 
     def __init__(self, config=None):
         self.config = config if isinstance(config, bytes) else json.dumps(config).encode()
@@ -94,12 +95,13 @@ class Board:
         self.rtc = b""
         self.woken_ms = 0
         self.hints = None
+        self.clock_refused = 0
         self.log = self.said.append
         self._sleepers = []
         self._count = 0
 
     def ticks_ms(self):
-        return (self.now_ms + _PERIOD_MS - 1500) % _PERIOD_MS
+        return (self.now_ms + self.first_ticks) % _PERIOD_MS
 
     def ticks_diff(self, a, b):
         return (a - b + _PERIOD_MS // 2) % _PERIOD_MS - _PERIOD_MS // 2

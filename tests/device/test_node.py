@@ -23,7 +23,8 @@ BASE = {
 TOP = "mote/fake-a1b2c3/"
 PAIR = (("warmth", "m", "\u00b0C", 1, "temperature", -40, 85), ("wet", "m", "%", 0, "humidity", 0, 100))
 ONE = (("count", "t", None, 0, None, 0, 1_000_000),)
-DIAGNOSTICS = ["acknowledged", "boot", "dropped", "heap_free", "heap_low", "idf_free", "idf_largest", "inherited",
+DIAGNOSTICS = ["acknowledged", "boot", "clock_refused", "dropped", "heap_free", "heap_low", "idf_free", "idf_largest",
+               "inherited",
                "lost", "produced", "queued", "reconnects", "refused", "rejected", "rssi",
                "unchanged", "uptime_s"]
 MINUTE_MS = 60_000
@@ -673,3 +674,35 @@ async def test_a_quiet_session_is_not_stuck():
     async with Rig({"mqtt": {"host": "broker.test"}, "telemetry": hour, "sensors": {}}) as rig:
         await rig.go(3_000_000)
         assert rig.board.fed_ms[-1] >= 2_990_000
+
+
+async def test_no_timer_is_early_late_or_lost_where_ticks_wrap():
+    for first in (2**30 - 5_000, 2**29 - 5_000):
+        board = Board(BASE)
+        board.first_ticks = first
+        async with Rig(board=board) as rig:
+            await rig.go(60_000)
+            beat = [message.json()["ts"] for message in rig.line.on(TOP + "telemetry/door")]
+            equal(beat, [beat[0] + 4 * number for number in range(15)], "ticks from %d:" % first)
+            rig.line.messages.clear()
+            board.now_ms += 7 * 86_400_000  # the processor stood still, as in a debugger
+            await rig.pass_ms(60_000)
+            times = [message.json()["ts"] for line in rig.broker.lines for message in line.on(TOP + "telemetry/door")]
+            beat = {after - before for before, after in zip(times, times[1:])} - {0}  # 0: the one of a new connection
+            assert times[0] <= board.unix_s + 60 + 7 * 86_400 + 4 and beat == {4} and len(times) >= 15, times
+            fields = rig.line.on(TOP + "diagnostics")[-1].json()
+            assert fields["uptime_s"] >= 7 * 86_400 + 60, fields["uptime_s"]
+
+
+async def test_readings_across_the_wrap_before_the_clock_is_known_get_their_own_time():
+    for first in (2**30 - 5_000, 2**29 - 5_000):
+        board = Board(BASE)
+        board.first_ticks, board.unix_s, board.open_fails = first, None, OSError(111)
+        board.sync_fails = OSError("no time server answers")
+        async with Rig(board=board) as rig:
+            await rig.go(30_000)
+            board.unix_s, board.open_fails = 1_800_000_000, None
+            await rig.pass_ms(60_000)
+            late = [reading for message in rig.line.on(TOP + "backlog") for reading in message.json()]
+            times = sorted({reading["ts"] for reading in late if reading["sensor"] == "door"})
+            equal(times[:7], [1_800_000_000 + 4 * number for number in range(7)], "ticks from %d:" % first)

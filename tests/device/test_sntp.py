@@ -81,7 +81,6 @@ class Wire:
     server = "server"
 
     def __init__(self):
-        self.peer = None
         self.inbox = []
         self.closed = False
 
@@ -95,18 +94,12 @@ class Wire:
     def setblocking(self, flag):
         equal(flag, False)
 
-    def connect(self, address):
-        self.peer = address
-
-    def send(self, packet):
-        for source, seconds in (("stranger", NOW_S + 86400), (self.server, NOW_S)):
-            if self.peer in (None, source):  # as an operating system delivers to a connected socket
-                self.inbox.append(reply(seconds=seconds + NTP_1970_S, nonce=packet[40:48]))
-
     def sendto(self, packet, address):
-        self.send(packet)
+        equal(address, self.server)
+        for source, seconds in (("stranger", NOW_S + 86400), (self.server, NOW_S)):
+            self.inbox.append((reply(seconds=seconds + NTP_1970_S, nonce=packet[40:48]), source))
 
-    def recv(self, limit):
+    def recvfrom(self, limit):
         if not self.inbox:
             raise OSError(11)
         return self.inbox.pop(0)
@@ -115,11 +108,113 @@ class Wire:
         self.closed = True
 
 
-async def at_once(ms):
-    pass
+class Clock:
+    """As a board: its ticks go on with each wait."""
+
+    def __init__(self):
+        self.now_ms = (1 << 30) - 30  # wraps while it waits
+        self.clock_refused = 0
+
+    def ticks_ms(self):
+        return self.now_ms % (1 << 30)
+
+    def ticks_diff(self, a, b):
+        return (a - b + (1 << 29)) % (1 << 30) - (1 << 29)
+
+    async def sleep_ms(self, ms):
+        self.now_ms += ms
 
 
-def test_an_answer_from_another_address_is_never_seen():
-    wire = Wire()
-    equal(asyncio.run(sntp.ask(["time.example"], wire, at_once)), NOW_S)
+def test_an_answer_from_another_address_or_port_is_refused_and_counted():
+    wire, clock = Wire(), Clock()
+    assert abs(asyncio.run(sntp.ask(["time.example"], wire, clock)) - NOW_S) <= 1
     assert wire.closed
+    equal(clock.clock_refused, 3, "one for each of three samples:")
+
+
+class Servers:
+    """A `socket` module with servers of one name each: name -> (round trip in ms, seconds off, first byte, stratum)."""
+
+    SOCK_DGRAM = 2
+
+    def __init__(self, clock, servers):
+        self.clock = clock
+        self.servers = servers
+        self.asked = []
+        self.began_ms = clock.now_ms
+
+    def getaddrinfo(self, host, port, family, kind):
+        return [(2, kind, 0, "", host)]
+
+    def socket(self, family, kind):
+        return self
+
+    def setblocking(self, flag):
+        self.replies = []
+
+    def sendto(self, packet, address):
+        self.asked.append(address)
+        trip_ms, off_s, first, stratum = self.servers[address]
+        now_s = NOW_S + off_s + (self.clock.now_ms - self.began_ms + trip_ms // 2) // 1000
+        data = reply(first=first, stratum=stratum, seconds=now_s + NTP_1970_S, nonce=packet[40:48])
+        self.replies.append((self.clock.now_ms + trip_ms, data[:44] + bytes(4), address))
+
+    def recvfrom(self, limit):
+        if not self.replies or self.replies[0][0] > self.clock.now_ms:
+            raise OSError(11)
+        return self.replies.pop(0)[1:]
+
+    def close(self):
+        pass
+
+
+YEAR_S = 366 * 86_400
+GOOD = (40, 0, 0x24, 2)
+
+
+def told(servers, shown_s=None, floor_s=sntp.FIRST_S):
+    """(seconds off the truth or the error's text, how many answers were refused)."""
+    clock = Clock()
+    world = Servers(clock, servers)
+    try:
+        found = asyncio.run(sntp.ask(sorted(servers), world, clock, shown_s, floor_s))
+        return found - NOW_S - (clock.now_ms - world.began_ms) // 1000, clock.clock_refused
+    except OSError as error:
+        return str(error), clock.clock_refused
+
+
+def test_the_shortest_round_trip_of_a_few_counts():
+    off, refused_count = told({"a": (1_800, 3, 0x24, 2), "b": (40, 0, 0x24, 2), "c": (900, 2, 0x24, 2)})
+    assert off in (0, 1), off
+    equal(refused_count, 0)
+
+
+def test_ten_years_off_is_refused_and_counted():
+    for off_s in (10 * YEAR_S, -10 * YEAR_S):
+        text, count = told({"liar": (40, off_s, 0x24, 2)}, NOW_S)
+        assert "cannot be right" in text or "no time server" in text, text
+        assert count > 0
+        assert told({"liar": (20, off_s, 0x24, 2), "good": GOOD}, NOW_S)[0] in (0, 1)
+        assert told({"liar": (20, off_s, 0x24, 2), "good": GOOD})[0] in (0, 1), "nor by a clock that was never set"
+
+
+def test_a_kiss_of_death_is_refused_and_counted():
+    for first, stratum in ((0x24, 0), (0xE4, 2)):
+        text, count = told({"kiss": (40, 0, first, stratum)})
+        assert "no time server answers" in text, text
+        equal(count, 1)
+        assert told({"kiss": (40, 0, first, stratum), "the next": GOOD})[0] in (0, 1)
+
+
+def test_a_clock_that_was_set_is_moved_by_little_unless_two_servers_agree():
+    assert told({"a": (40, 900, 0x24, 2)}, NOW_S)[0] in (900, 901)
+    assert "cannot be right" in told({"a": (40, 1_200, 0x24, 2)}, NOW_S)[0]
+    assert told({"a": GOOD, "b": GOOD}, NOW_S + YEAR_S)[0] in (0, 1)
+
+
+def test_never_below_the_floor_by_one_server_alone():
+    text, count = told({"late": (40, -3_600, 0x24, 2)}, None, NOW_S)
+    assert "cannot be right" in text, text
+    equal(count, 3)
+    assert told({"a": GOOD}, None, NOW_S - 4 * YEAR_S)[0] in (0, 1)
+    assert "cannot be right" in told({"a": GOOD}, None, NOW_S - 6 * YEAR_S)[0]

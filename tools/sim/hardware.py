@@ -74,6 +74,7 @@ class Board:
         self._chance = crc32(f"{hardware.world.seed}/{hardware.name}/{hardware.starts}".encode())
         self.i2c_pins = None, None
         self.hints = None
+        self.clock_refused = 0
         self.woken_by_pin = False
         self.dead = False
         self.log = hardware.world.log(hardware)
@@ -123,7 +124,7 @@ class Board:
 
     async def sync_time(self, servers):
         """Set the clock with lib/sntp. OSError: no server answers."""
-        unix_s = await sntp.ask(servers, self._sockets, self.sleep_ms)
+        unix_s = await sntp.ask(servers, self._sockets, self, self.time_s())
         if not self.dead:
             self._hardware.rtc = unix_s, self._hardware.local_us()
 

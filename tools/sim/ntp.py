@@ -46,32 +46,30 @@ class Sockets:
 
 
 class Socket:
-    """Connected to one server, never blocking."""
+    """Asks one server, never blocking."""
 
     def __init__(self, sockets):
         self._sockets = sockets
-        self._server = None
+        self._server = self._address = None
         self._replies = []
 
     def setblocking(self, flag):
         assert not flag, "it would stop the whole node"
 
-    def connect(self, address):
-        self._server = self._sockets.servers[address[0]]
-
-    def send(self, data):
+    def sendto(self, data, address):
         sockets = self._sockets
         assert len(data) == 48
+        self._server, self._address = sockets.servers[address[0]], address
         if not sockets.path.blocked:
             reply = self._server.answer(bytes(data), sockets.unix_s())
             if reply:
                 self._replies.append((sockets.loop.now_us + 2 * sockets.path.latency_us, reply))
         return len(data)
 
-    def recv(self, size):
+    def recvfrom(self, size):
         sockets = self._sockets
         if self._replies and self._replies[0][0] <= sockets.loop.now_us and not sockets.path.blocked:
-            return self._replies.pop(0)[1][:size]
+            return self._replies.pop(0)[1][:size], self._address
         raise OSError(_AGAIN)
 
     def close(self):

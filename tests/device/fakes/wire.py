@@ -55,17 +55,15 @@ class Datagrams:
         assert not on
         self._replies = []
 
-    def connect(self, address):
+    def sendto(self, data, address):
         self._server = address
+        self._replies += self._esp32.time_servers[address](data)
 
-    def send(self, data):
-        self._replies += self._esp32.time_servers[self._server](data)
-
-    def recv(self, size):
+    def recvfrom(self, size):
         """One datagram of those that came; a socket that would block is a fault."""
         if not self._replies:
             raise OSError(11)
-        return self._replies.pop(0)[:size]
+        return self._replies.pop(0)[:size], self._server
 
     def close(self):
         self._esp32.sockets -= 1
