@@ -65,5 +65,7 @@ if __name__ == "__main__":
     # Collecting this often (bytes allocated) keeps the free heap in one piece, so that it need not grow into the memory
     # that Wi-Fi and TLS live on.
     gc.threshold(4_096)
-    start()
-    sys.path[:] = NODE
+    try:
+        start()
+    finally:  # also when somebody at the prompt interrupts it
+        sys.path[:] = NODE
