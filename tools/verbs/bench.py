@@ -11,6 +11,7 @@ from tools import (
     bench_mqtt,
     bench_node,
     bench_sim,
+    bench_storm,
     bench_table,
     bench_wake,
     brokers,
@@ -154,6 +155,16 @@ def _show_wake(args, result):
     print(bench_wake.table(result))
 
 
+def _storm(args):
+    """Ten thousand reconnecting nodes: three minutes."""
+    return bench_storm.measure(_progress(args))
+
+
+def _show_storm(args, result):
+    print(bench_storm.text(result))
+
+
 BENCHES = {"publish": (_publish, _show_publish), "mqtt": (_mqtt, _show_mqtt), "faults": (_faults, _show_faults),
-           "node": (_node, _show_node), "sim": (_sim, _show_sim), "wake": (_wake, _show_wake)}
+           "node": (_node, _show_node), "sim": (_sim, _show_sim), "wake": (_wake, _show_wake),
+           "storm": (_storm, _show_storm)}
 DEFAULT = ("publish", "node", "mqtt")
