@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import pathlib
 import ssl
 import subprocess
@@ -80,7 +81,13 @@ def cases(servers, folder):
         return servers.start(ours.issue(str(options), ["127.0.0.1"], **options))
 
     here = "127.0.0.1"
+    names = [f"one-of-many-names-{number}.greenhouse.example" for number in range(185)]
+    below = Authority(folder, "below", above=Authority(folder, "between", above=ours))
+    long = below.issue("long", [*names, here])
+    assert pathlib.Path(long[0]).stat().st_size * 3 // 4 > 8_192  # in PEM, three bytes are four letters
     return {
+        "chain of more than 8 KB": (here, servers.start(long), pem, "ping"),
+        "another address": (here, servers.start(ours.issue("address", ["127.0.0.2"])), pem, "OSError: wrong name"),
         "good": (here, good, pem, "ping"),
         "good by name": ("localhost", good, pem, "ping"),
         "good by the name told": (here, named, {"ca": ours.pem, "server_name": "node.example"}, "ping"),
@@ -146,6 +153,22 @@ def test_only_the_right_certificate_connects(interpreter, tmp_path):
 def right(answer, expected):
     """Whether an answer is the expected success, or the expected failure."""
     return answer == "ping" if expected == "ping" else answer.startswith(expected) and answer != "ping"
+
+
+def test_the_matrix_finds_a_client_that_does_not_check_the_name(tmp_path):
+    text = pathlib.Path(ROOT, "lib", "certs.py").read_text()
+    stands = '        if tls.get("cert")'
+    assert text.count(stands) == 1
+    (tmp_path / "certs.py").write_text(text.replace(stands, "        result.check_hostname = False\n" + stands))
+    servers = Servers()
+    try:
+        named = servers.start(Authority(tmp_path, "ours").issue("named", ["node.example"]))
+        request = "127.0.0.1", named, {"ca": str(tmp_path / "ours.pem")}
+        for first, expected in ((tmp_path, "ping"), (ROOT, "OSError: wrong name")):
+            environment = {**os.environ, "PYTHONPATH": f"{first}:.:lib"}
+            assert answers(CPYTHON, environment, [request], tmp_path) == [expected]
+    finally:
+        servers.stop()
 
 
 @pytest.mark.parametrize("tls", [{}, {"ca": None}, {"ca": []}, {"ca": ["a", "b", "c"]}, {"ca": "", "verify": False}])

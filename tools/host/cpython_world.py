@@ -87,6 +87,8 @@ class Stream:
                 self._data = await self._reader.read(_READ_BYTES)
             except OSError as error:
                 raise self._why(error) from error
+            if not (self._data or self._heard):  # under TLS 1.3 so may end what the server did not like in us
+                raise self._why(ConnectionResetError("closed before the first byte"))
             self._heard = True
 
     def write(self, buf, size=None):
