@@ -55,7 +55,7 @@ def diagnostics(board, kept):
         "boot": kept.boot,
         "wakes": kept.wakes,
         "awake_ms": kept.awake_ms,
-        "awake_s": kept.total_ms // 1000,
+        "awake_mean_ms": kept.total_ms // max(1, kept.wakes - 1),
         "failed": kept.failed,
         "rssi": board.rssi(),
         "heap_free": free,

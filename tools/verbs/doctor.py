@@ -3,8 +3,9 @@ to type."""
 
 import json
 import textwrap
+import time
 
-from tools import arguments, connection, errors, topics
+from tools import arguments, battery, connection, errors, topics
 from tools.board import ports as serial_ports
 from tools.board.pins import PINS
 from tools.checks import Finding
@@ -16,6 +17,10 @@ _WAIT_S = 2  # what a broker keeps comes at once after the subscription; this is
 _PREFIX = "homeassistant"
 ALIVE = ("online", "sleeping", "rescue")
 
+_WAKE_S = 10  # beyond the time at which a node should wake
+_LONGEST_WAIT_S = 3_600
+_ASSUMED = (f"Assumed: {battery.AWAKE_MA} mA awake, asleep what --asleep-ua says, {battery.USABLE:.0%} of the capacity "
+            "(docs/power.md).")
 _NOTHING = "Nothing is wrong with what the broker keeps."
 
 
@@ -37,6 +42,10 @@ def add_arguments(parser):
                         help=f"homeassistant.prefix of the nodes (default {_PREFIX})")
     parser.add_argument("--wait", type=arguments.seconds, default=_WAIT_S, metavar="S",
                         help=f"seconds to wait for what the broker keeps (default {_WAIT_S})")
+    parser.add_argument("--battery", type=int, metavar="MAH",
+                        help="how many days nodes that sleep live on so many mAh; waits for their next wake")
+    parser.add_argument("--asleep-ua", type=float, default=battery.ASLEEP_UA, metavar="UA",
+                        help=f"--battery: what a board takes asleep, in uA (default {battery.ASLEEP_UA}: a chip)")
     parser.add_argument("--json", action="store_true", help="one JSON object: findings, and the topics now cleared")
 
 
@@ -48,7 +57,36 @@ def run(args):
         else:
             print(text(found, (), ()).replace(_NOTHING, "Nothing is wrong."))
         return errors.FAILED if found else errors.DONE
-    return at_broker(args)
+    return on_battery(args) if args.battery else at_broker(args)
+
+
+def on_battery(args):
+    """How long nodes that sleep live: what each reports is kept, how long it is awake it says in its next wake."""
+    if args.battery < 1 or args.asleep_ua < 0:
+        raise errors.UserError("--battery and --asleep-ua: a capacity in mAh, and a current in uA that is not negative")
+    target = connection.target(args)
+    found, configs, deadline = {}, {}, time.monotonic() + args.wait
+    with connection.Connection(target, topics.filters(target.base, ("config", "info", "diagnostics"), "+")) as link:
+        while (left := deadline - time.monotonic()) > 0:
+            message = link.wait_for(lambda one: True, left)
+            node, kind = ((message and topics.split(target.base, message.topic)) or (None, None))[:2]
+            document = topics.document(message.payload) if message else {}
+            if kind == "config":
+                configs[node] = document
+            elif kind == "info" and isinstance(document.get("wake_every_s"), int):
+                deadline = max(deadline, time.monotonic() + min(document["wake_every_s"] + _WAKE_S, _LONGEST_WAIT_S))
+            elif kind == "diagnostics" and node in configs:
+                one = battery.of_node(args.battery, configs[node], document, args.asleep_ua)
+                if one:
+                    found[node] = one
+                    if set(found) >= {name for name in configs if battery.sleeps(configs[name])}:
+                        break
+    if args.json:
+        print(json.dumps({node: one._asdict() for node, one in found.items()}))
+    else:
+        print("\n".join([battery.text(node, found[node], args.battery) for node in sorted(found)] + [_ASSUMED]
+                        if found else ["No node that sleeps has told of a wake."]))
+    return errors.DONE if found else errors.UNREACHABLE
 
 
 def elsewhere(args):
