@@ -30,7 +30,7 @@ class Rescue:
         self._began_ms = board.ticks_ms()
         self._waiting = []
         self._client = self._wire = self._top = None
-        self._ends = self._rolled_back = False
+        self._ends = False
 
     def run(self):
         """Be there for orders, and in the end let the node start again. Raises what the board's reset raises, and
@@ -38,8 +38,7 @@ class Rescue:
         board = self._board
         board.log("rescue: %s" % self._fetch("starts").crash(board.files))
         self._desired("load")
-        self._rolled_back = self._settings.trial
-        if self._rolled_back:  # what was on trial when the node ended for the last time is no way to the broker
+        if self._settings.trial:  # what was on trial when the node ended for the last time is no way to the broker
             self._fetch("trial").roll_back(
                 self._fetch("desired"), board, self._fetch("config"), self._settings, "the node could not live with it")
         turn = 0
@@ -96,8 +95,7 @@ class Rescue:
             client.subscribe((self._top + name).encode(), 1)
         self._say("status", "rescue", True)
         self._say("info", json.dumps(self._about(config)), True)
-        if self._rolled_back:
-            self._say("config", "".join(self._settings.report), True)
+        self._say("config", "".join(self._settings.report), True)  # on which `mote config set` builds
         board.log("rescue: listening at " + self._top)
         self._listen()
 

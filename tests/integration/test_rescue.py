@@ -5,13 +5,15 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
 import signed
 from store import Store
-from tools import build, micropython, shrink
+from tools import ROOT, build, micropython, shrink
 from tools.verbs import run
 
 from . import nodes
@@ -60,7 +62,7 @@ class Restarted:
         self._options = {"config": os.path.join(self._folder, "config.json"), "state": self.state, "chips": "none",
                          "mac": "02:00:00:a1:b2:c3", "model": "Board of a test"}
         self._process = None
-        self._ended = threading.Event()
+        self._ended, self._started = threading.Event(), threading.Event()
         self._thread = None
 
     def __enter__(self):
@@ -78,14 +80,19 @@ class Restarted:
     def go_on(self):
         """Switch it on."""
         self._ended.clear()
+        self._started.clear()
         self._thread = threading.Thread(target=self._live)
         self._thread.start()
+        assert self._started.wait(END_S)
 
     def pause(self):
         """Take its power away."""
         self._ended.set()
-        self._process.kill()
-        self._thread.join(END_S)
+        deadline = time.monotonic() + END_S
+        while self._thread.is_alive():  # again and again, as it may just be starting the next
+            assert time.monotonic() < deadline
+            self._process.kill()
+            self._thread.join(0.1)
 
     def _live(self):
         environment = micropython.environment(self.code, os.path.join(self.code, "lib"))
@@ -96,6 +103,7 @@ class Restarted:
             with open(self._log, "ab") as log:
                 self._process = subprocess.Popen(
                     command, env=environment, cwd=self._folder, stdin=subprocess.PIPE, stdout=log, stderr=log)
+                self._started.set()
                 self._process.wait()
                 self._process.stdin.close()
 
@@ -115,6 +123,11 @@ def configuration(world, crash_s=None):
 def await_status(world, word, since, limit_s=LIMIT_S):
     topic = "mote/node-a/status"
     return world.auditor.wait_message(topic, limit_s, since, lambda message: message.payload == word).t
+
+
+def await_rejected(world, since):
+    return world.auditor.wait_json(
+        "mote/node-a/config", LIMIT_S, since, lambda report: report["state"] == "rejected")
 
 
 def await_rescue(world, board, limit_s=LIMIT_S):
@@ -138,8 +151,8 @@ def test_a_configuration_that_crashes_the_node_leads_to_rescue_and_a_good_one_ba
             "mote/node-a/config/set", {"revision": 1, "patch": {"sensors": {"boom": None}}}, retain=True)
         await_status(world, b"online", since)
         found = world.auditor.wait_json(
-            "mote/node-a/config", LIMIT_S, since, lambda report: report["state"] == "applied")
-        assert (found["revision"], "boom" in found["config"]["sensors"]) == (1, False)
+            "mote/node-a/config", LIMIT_S, since, lambda one: (one["state"], one["revision"]) == ("applied", 1))
+        assert "boom" not in found["config"]["sensors"]
         world.auditor.wait_message("mote/node-a/telemetry/computer", LIMIT_S, since)
 
 
@@ -171,8 +184,8 @@ def test_rescue_refuses_what_is_wrong_and_goes_back_when_the_cure_is_none(world)
                 b'{"revision": 1, "patch": {"telemetry": {"interval_s": 0}}}': "mistakes",
                 b"\xff\xfe": "not JSON in UTF-8", b"[" * 5_000: "longer than"}.items()):
             since = world.auditor.publish("mote/node-a/config/set", payload)
-            found = world.auditor.wait_json("mote/node-a/config", LIMIT_S, since)
-            assert (found["state"], found["revision"]) == ("rejected", 0) and reason in found["reason"], (number, found)
+            found = await_rejected(world, since)
+            assert found["revision"] == 0 and reason in found["reason"], (number, found)
         since = world.auditor.publish("mote/node-a/command/sample", '{"id": "x"}')
         assert "rescue" in world.auditor.wait_json("mote/node-a/reply", LIMIT_S, since)["error"]
         since = world.auditor.publish("mote/node-a/config/set", {"revision": 3, "patch": {"mqtt": {"user": "other"}}})
@@ -190,8 +203,8 @@ def test_with_a_key_rescue_obeys_what_is_signed_and_new(world):
     with Restarted(world, config) as board:
         await_rescue(world, board)
         since = world.auditor.publish("mote/node-a/config/set", cure)
-        found = world.auditor.wait_json("mote/node-a/config", LIMIT_S, since)
-        assert (found["state"], found["revision"]) == ("rejected", 0) and "not signed" in found["reason"]
+        found = await_rejected(world, since)
+        assert found["revision"] == 0 and "not signed" in found["reason"]
         for verb in ("restart", "factory-reset"):
             for payload in ('{"id": 1, "n": 9}', signed.sign(key, "node-b", verb, b'{"n": 9}'),
                             signed.sign(key, "node-a", "sample", b'{"n": 9}'),
@@ -257,3 +270,14 @@ def test_rescue_verifies_the_broker_and_never_speaks_in_plain(world):
         board.provision(config)
         board.go_on()
         await_rescue(world, board)
+
+
+@only_micropython
+def test_mote_config_set_heals_a_node_that_was_never_online(world):
+    with Restarted(world, configuration(world, 0)) as board:
+        await_rescue(world, board)
+        done = subprocess.run(
+            [sys.executable, "-m", "tools", "config", "set", "node-a", "sensors.boom=null", "--broker",
+             f"127.0.0.1:{world.broker.port}"], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S)
+        assert (done.returncode, done.stdout) == (0, "node-a: applied as revision 1\n"), done
+        await_status(world, b"online", 0)
