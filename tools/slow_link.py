@@ -2,7 +2,8 @@
 
 TUN devices and this process carry the packets, so that TCP's handshake, its acknowledgements and Nagle's algorithm are
 real. That takes root on Linux; `Proxy` has the same face where there is none, and carries bytes instead: its
-connections open at once, and a client's small writes cost it less than they would. Neither limits the bandwidth.
+connections open at once (the span of one counts the round trip that this would take), and a client's small writes cost
+it less than they would. Neither limits the bandwidth.
 """
 
 import collections
@@ -99,6 +100,7 @@ class Proxy:
 
     def __init__(self, rtt_ms):
         self._delay_s = rtt_ms / 2_000
+        self._handshake_ms = rtt_ms
         self._listener = None
         self._target = None
         self._spans = collections.deque()
@@ -153,7 +155,7 @@ class Proxy:
                         line.put((broker if end is client else client, data))
                     for other, data in line.due():
                         if not data:
-                            self._spans.append((last - opened) * 1_000)
+                            self._spans.append((last - opened) * 1_000 + self._handshake_ms)
                             self._ended.release()
                             return
                         other.sendall(data)

@@ -57,7 +57,7 @@ def test_between_namespaces_the_handshake_and_every_answer_take_a_round_trip():
 def test_through_the_proxy_every_answer_takes_a_round_trip():
     _, answered_ms, span_ms = talk(slow_link.Proxy(RTT_MS))
     assert answered_ms >= RTT_MS - MARGIN_MS
-    assert span_ms >= RTT_MS - MARGIN_MS
+    assert span_ms >= 2 * RTT_MS - MARGIN_MS  # with the handshake that it leaves out
 
 
 def test_the_best_link_says_what_it_is():

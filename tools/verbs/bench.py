@@ -32,7 +32,8 @@ _LIMIT_S = 120
 
 def add_arguments(parser):
     names = ["floor", "mote", *(peer.name for peer in peers.PEERS)]
-    parser.add_argument("name", nargs="?", choices=sorted(BENCHES), help="only this one (default: all but faults)")
+    parser.add_argument("name", nargs="?", choices=sorted(BENCHES),
+                        help=f"only this one (default: {', '.join(DEFAULT)})")
     parser.add_argument("--count", type=int, default=5000, metavar="N",
                         help="publish: messages of each kind (default 5000)")
     parser.add_argument("--engine", choices=brokers.ENGINES,
