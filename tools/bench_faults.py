@@ -34,10 +34,10 @@ _HEAP = "1m"
 Cell = collections.namedtuple("Cell", "acknowledged repeated reconnected_s back_s finished told cut")
 
 
-def subjects(names=None):
+def subjects(names=None, told=print):
     """The clients of the comparison, and chumicro once more with the clean session that is its default."""
     found = []
-    for subject in bench_mqtt.subjects(names):
+    for subject in bench_mqtt.subjects(names, told):
         if subject.name != "floor":
             found.append(subject._replace(adapter=subject.adapter.replace("client_", "app_")))
         if subject.name == "chumicro":

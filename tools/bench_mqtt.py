@@ -53,19 +53,30 @@ _COLLECTED = re.compile(r"Collected : (\d+)")
 Subject = collections.namedtuple("Subject", "name version adapter modules path")
 
 
-def subjects(names=None):
-    """Floor, our client and its peers, all compiled and in place. Raises UserError when a peer is not to be had."""
+def subjects(names=None, told=print):
+    """Floor, our client and its peers, or those of `names`, all compiled and in place.
+
+    A peer that cannot be fetched now is left out and `told` why; one that was named raises UserError instead.
+    """
     build.build()
     for file in os.listdir(_SCRIPTS):
         with open(os.path.join(_SCRIPTS, file), encoding="utf-8") as source:
             build.compile_text(source.read(), os.path.join(_COMPILED, file[:-3] + ".mpy"), name=file[:-3])
     found = [Subject("floor", "", "client_floor", (), _COMPILED),
              Subject("mote", "", "client_mote", ("mqtt", "stream"), build.path()[1])]
+    found = [subject for subject in found if not names or subject.name in names]
     for peer in peers.PEERS:
         if not names or peer.name in names:
+            try:
+                path = peers.install(peer)
+            except errors.UserError as error:
+                if names or error.status != errors.UNREACHABLE:
+                    raise
+                told(f"mote: without {peer.name}: {error}")
+                continue
             adapter = "client_" + peer.name.rpartition(".")[2]
-            found.append(Subject(peer.name, peer.version, adapter, _IMPORTS[peer.name], peers.install(peer)))
-    return [subject for subject in found if not names or subject.name in names]
+            found.append(Subject(peer.name, peer.version, adapter, _IMPORTS[peer.name], path))
+    return found
 
 
 _IMPORTS = {

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.host.counting_broker import CountingBroker
-from tools import __main__, bench_mqtt, bench_node, bench_table, micropython, sink
+from tools import __main__, bench_mqtt, bench_node, bench_table, errors, micropython, peers, sink
 
 needs_micropython = pytest.mark.skipif(not micropython.available(), reason="no MicroPython interpreter")
 
@@ -43,6 +43,19 @@ def test_every_message_that_is_counted_reaches_the_broker(adapter):
         result = bench_mqtt.publish(subject, broker, 300, 7)
         assert result == {"published": 307}
         assert broker.published() == (300, 7)
+
+
+@needs_micropython
+def test_a_peer_that_cannot_be_fetched_is_left_out_unless_it_was_asked_for(monkeypatch):
+    def install(peer):
+        raise errors.UserError("no index", errors.UNREACHABLE)
+
+    monkeypatch.setattr(peers, "install", install)
+    told = []
+    assert [subject.name for subject in bench_mqtt.subjects(told=told.append)] == ["floor", "mote"]
+    assert len(told) == len(peers.PEERS) and "no index" in told[0]
+    with pytest.raises(errors.UserError, match="no index"):
+        bench_mqtt.subjects([peers.PEERS[0].name], told.append)
 
 
 def test_a_node_reads_on_command_and_loses_nothing(capsys, monkeypatch):

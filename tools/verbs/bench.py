@@ -94,9 +94,13 @@ def _measured(command, environment):
 def _mqtt(args):
     """lib/mqtt beside its peers, on MicroPython."""
     micropython.require()
-    found = bench_mqtt.subjects(args.client)
+    found = bench_mqtt.subjects(args.client, _tell)
     result = bench_mqtt.measure(found, args.part or bench_mqtt.PARTS, _progress(args))
     return {**result, "targets": bench_table.targets(result["clients"])}
+
+
+def _tell(text):
+    print(text, file=sys.stderr)
 
 
 def _progress(args):
@@ -116,7 +120,7 @@ def _show_mqtt(args, result):
 def _faults(args):
     """lib/mqtt and its peers at a server that fails: two minutes."""
     micropython.require()
-    rows = bench_faults.measure(bench_faults.subjects(args.client), list(fault_server.FAULTS), _progress(args))
+    rows = bench_faults.measure(bench_faults.subjects(args.client, _tell), list(fault_server.FAULTS), _progress(args))
     return {fault: {name: cell._asdict() for name, cell in cells.items()} for fault, cells in rows.items()}
 
 
