@@ -120,10 +120,10 @@ def expected(data):
     return messages, ids, [number for number in (1, 2, 3) if number in acknowledged]
 
 
-async def heard_by_client(dice, data):
-    """The same, as a client that has three publishes in flight takes it; asserts that it ends, and its bounds."""
-    most = dice.choice((1, 3, 9, 64) if len(data) < 120 else (20, 64, 64, 1_000))
-    stream = Stream(lambda: dice.randrange(1, most + 1))
+async def heard_by_client(size, data):
+    """The same, as a client that has three publishes in flight takes it, so many bytes a read; asserts that it ends,
+    and its bounds."""
+    stream = Stream(size)
     messages, acknowledged = [], []
     client = Client(stream, lambda *message: messages.append(message), acknowledged.append, limit_bytes=LIMIT_BYTES)
     for number in (1, 2, 3):
@@ -144,10 +144,14 @@ async def heard_by_client(dice, data):
     return kept, ids, sorted(acknowledged)
 
 
-async def check(dice, data):
-    """Returns whether the client took all there was."""
+async def check(case, data):
+    """Returns whether the client took all there was. Cases are split at every size from 1 to 64 bytes in turn; the long
+    ones at the smallest sizes are for `make fuzz`."""
+    size = case % 64 + 1
+    if CASES <= 10_000 and len(data) > 60 * size:
+        size = 64
     messages, ids, acknowledged = expected(data)
-    found = await heard_by_client(dice, data)
+    found = await heard_by_client(size, data)
     equal(found[0], messages)
     equal(found[2], acknowledged)
     equal(found[1], ids[: len(found[1])])  # what was taken together with the bad packet is not acknowledged any more
@@ -184,7 +188,7 @@ async def test_the_good_part_is_taken_and_the_rest_ends_the_connection():
     for case in range(CASES):
         data = speech(dice)
         try:
-            whole += await check(dice, data)
+            whole += await check(case, data)
         except Exception:
             print("seed %d, case %d: %r" % (SEED, case, data))
             raise
@@ -203,7 +207,7 @@ async def test_good_packets_in_fragments_are_all_taken():
     for case in range(CASES // 20):
         data = b"".join([valid(dice) for _ in range(12)])
         try:
-            assert await check(dice, data), "not all were acknowledged"
+            assert await check(case, data), "not all were acknowledged"
             equal(packets(data)[1], b"")
         except Exception:
             print("seed %d, case %d: %r" % (SEED + 1, case, data))
@@ -239,8 +243,8 @@ async def test_questions_that_were_answered_or_given_up_take_no_memory():
                     assert number % 2 == 1
                 session.stream.writes.clear()
             more = used() - before
-    # CPython keeps up to a hundred timers that were cancelled until they are due.
-    assert more < (2_000 if hasattr(gc, "mem_alloc") else 40_000), "%d bytes more" % more
+    # CPython keeps up to a hundred timers that were cancelled until they are due, and what it knows of modules.
+    assert more < (2_000 if hasattr(gc, "mem_alloc") else 60_000), "%d bytes more" % more
 
 
 class Flood:

@@ -5,6 +5,7 @@ import http.server
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import threading
 
@@ -38,16 +39,29 @@ def site():
         server.shutdown()
 
 
+def publish(folder):
+    """Run the first example of the page with what is in `folder`."""
+    (folder / "example.py").write_text(re.search(r"```python\n(.*?)```", TEXT, re.DOTALL).group(1))
+    with brokers.Broker(brokers.choose()) as broker:
+        code = (f"import asyncio, example; asyncio.run(example.main('127.0.0.1', {broker.port})); "
+                "print('acknowledged')")
+        assert run(folder, code).strip() == "acknowledged"
+
+
 @needs_micropython
 def test_the_example_publishes_from_what_mip_installed(site, tmp_path):
     run(tmp_path, f"import mip; mip.install('{site}/package.json', target='.')")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(LISTED)
-    example = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL).group(1)
-    (tmp_path / "example.py").write_text(example)
-    with brokers.Broker(brokers.choose()) as broker:
-        code = (f"import asyncio, example; asyncio.run(example.main('127.0.0.1', {broker.port})); "
-                "print('acknowledged')")
-        assert run(tmp_path, code).strip() == "acknowledged"
+    publish(tmp_path)
+
+
+@needs_micropython
+def test_the_example_publishes_from_the_files_that_the_page_names(tmp_path):
+    files = {what: names.split() for what, names in re.findall(r"^\| (.*?) \| `(.*?)` \|$", TEXT, re.MULTILINE)}
+    assert sorted(sum(files.values(), [])) == sorted(LISTED)
+    for name in files["MQTT 3.1.1 over TCP"]:
+        shutil.copy(LIB / name, tmp_path)
+    publish(tmp_path)
 
 
 def test_the_package_has_all_that_its_files_import():
