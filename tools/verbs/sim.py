@@ -9,7 +9,7 @@ import textwrap
 import time
 
 from tools import errors
-from tools.sim import shrink
+from tools.sim import report, shrink
 from tools.sim.faults import KINDS
 from tools.sim.invariants import NAMES
 from tools.sim.run import Run, Setup
@@ -36,6 +36,7 @@ def add_arguments(parser):
     parser.add_argument("--interval-s", type=_count, default=60, metavar="N", help="between two readings (default 60)")
     parser.add_argument("--plain", action="store_true", help="every node the same: one sensor, all else by default")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for a shorter schedule that fails")
+    parser.add_argument("--report", metavar="FILE.html", help="write a page with a lane for every node")
     parser.add_argument("--log", action="store_true", help="what the nodes log, with virtual seconds")
     parser.add_argument("--list", action="store_true", help="show all faults and invariants, and end")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
@@ -75,6 +76,8 @@ def run(args):
     setup = Setup(args.seed, args.nodes, args.days, args.faults, args.only, args.interval_s, not args.plain)
     setups = [setup._replace(seed=seed) for seed in range(args.seed, args.seed + args.seeds)]
     ok = True
+    if args.report and len(setups) > 1:
+        raise errors.UserError("--report shows one run: leave --seeds out")
     for setup, verdict in zip(setups, _verdicts(setups, args), strict=True):
         if not verdict["ok"] and args.faults and not args.no_shrink:
             print("looking for a shorter schedule that still fails ...", file=sys.stderr, flush=True)
@@ -92,15 +95,20 @@ def _verdicts(setups, args):
     """Yield the verdict of each run, in their order."""
     if args.jobs == 1 or len(setups) == 1:
         for setup in setups:
-            yield _verdict(setup, _say if args.log else None)
+            yield _verdict(setup, _say if args.log else None, args.report)
         return
     with concurrent.futures.ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(_verdict, setups)
 
 
-def _verdict(setup, say=None):
+def _verdict(setup, say=None, page=None):
     began = time.monotonic()
-    verdict = Run(setup, say=say).go()
+    run = Run(setup, say=say, history=bool(page))
+    verdict = run.go()
+    if page:
+        drawn = report.page(setup, verdict, run.watch.history)
+        with open(page, "w", encoding="utf-8") as file:
+            file.write(drawn)
     return {**verdict, "wall_s": round(time.monotonic() - began, 2)}
 
 
