@@ -88,7 +88,7 @@ DEVICE_KEYS = {"ids", "cns", "name", "mf", "mdl", "mdl_id", "hw", "sw", "sn", "s
 COMPONENT_KEYS = {
     "~", "p", "uniq_id", "name", "stat_t", "cmd_t", "val_tpl", "dev_cla", "stat_cla", "unit_of_meas", "sug_dsp_prc",
     "ent_cat", "exp_aft", "en", "ic", "pl_on", "pl_off", "pl_prs", "off_dly", "l_ver_t", "evt_typ", "min", "max",
-    "step", "mode", "qos",
+    "step", "mode", "qos", "ops",
 }
 
 

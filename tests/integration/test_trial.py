@@ -66,7 +66,7 @@ def other_authority(world):
 STRANDING = {
     "wrong port": (lambda world, tls: {"mqtt": {"port": free_port()}}, ("ECONNREFUSED", "refused", "111")),
     "no such host": (lambda world, tls: {"mqtt": {"host": "no-such-host.invalid"}}, ("resolve", "known", "name")),
-    "wrong password": (lambda world, tls: {"mqtt": {"password": "a-wrong-password"}}, ("code 5",)),
+    "wrong password": (lambda world, tls: {"mqtt": {"password": "a-wrong-password"}}, ("not authorized",)),
     "TLS to a plain port": (lambda world, tls: {"mqtt": {"tls": {"ca": world.ours.pem}}}, ("TLS",)),
     "no authority": (lambda world, tls: {"mqtt": {"tls": {"ca": "no-such-file.pem"}}}, ("mqtt.tls",)),
     "wrong authority": (lambda world, tls: {"mqtt": {"port": tls, "tls": {"ca": other_authority(world)}}},
@@ -77,10 +77,10 @@ STRANDING = {
     "wrong Wi-Fi password": (lambda world, tls: {"wifi": {"test-net": None, "guarded": {"password": "wrong horse"}}},
                              ("wrong password",)),
     "an id that the access list denies": (lambda world, tls: {"node": {"id": "node-z"}},
-                                          ("closed by the broker", "code 5", "did not hear itself")),
-    "another live broker": (lambda world, tls: {"mqtt": {"port": elsewhere(world)}}, ("code 5",)),
+                                          ("closed by the broker", "not authorized", "did not hear itself")),
+    "another live broker": (lambda world, tls: {"mqtt": {"port": elsewhere(world)}}, ("not authorized",)),
     "a base that the access list denies": (lambda world, tls: {"mqtt": {"base": "else"}},
-                                           ("closed by the broker", "code 5", "did not hear itself")),
+                                           ("closed by the broker", "not authorized", "did not hear itself")),
 }
 
 
