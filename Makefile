@@ -47,7 +47,7 @@ fuzz: setup
 	  MOTE_SOAK=1 $(BIN)/python -m pytest --timeout 1800 tests/device/test_mqtt_fuzz.py tests/device/test_attack.py
 
 # Two hundred simulated days of eight nodes, every planted bug, a power cut at each flash operation of 1,000 saves, the
-# outages at full length, ten minutes of heap: an hour on two cores. SEED=N begins elsewhere.
+# outages and the random faults at full length, ten minutes of heap: over an hour on two cores. SEED=N begins elsewhere.
 soak: setup
 	@$(BIN)/mote sim --seed $${SEED:-1} --seeds 200 --nodes 8 --days 1 --faults all --jobs $$(nproc)
 	@MOTE_SOAK=1 $(BIN)/python -m pytest tests/host/test_sim_bugs.py

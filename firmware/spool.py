@@ -16,8 +16,8 @@ _INDEX = 8  # where the sensor's index stands in a record
 
 
 class Spool:
-    """Puts the readings of the Outbox `box` on flash, and keeps its counters. `fetch` loads lib/segments.py and
-    firmware.boots."""
+    """Puts the readings of the Outbox `box` on flash, and keeps its counters. `fetch` loads lib/segments.py, its
+    writer and firmware.boots."""
 
     def __init__(self, box, board, fetch):
         self._box = box
@@ -38,7 +38,7 @@ class Spool:
         if last and self._cursor[2] == last[0]:
             last[1] = self._cursor[3]
         if self._files.load(_MERGED):
-            self._fetch("firmware.thin").recover(self._segments, self._files)
+            self._fetch("firmware.thin").recover(self._segments, self._fetch("segments_writer"), self._files)
         found = dropped = 0
         for number in list(self._segments.numbers):
             segment = self._segments.read(number)
@@ -81,6 +81,7 @@ class Spool:
         """Move the backlog from RAM to flash; None when some had to stay, which is tried again later."""
         ring, box = self._box.old, self._box
         text = _table(box.sensors, box.keep)
+        self._writer = self._fetch("segments_writer")
         while len(ring):
             for _ in range(self._frame(ring, text)):
                 ring.pop()
@@ -89,11 +90,11 @@ class Spool:
 
     def _frame(self, ring, text):
         """Append the oldest records of `ring`; returns how many, 0 after room was made for a next attempt."""
-        box, segments = self._box, self._segments
-        most, last = segments.room(ring.size, box.boot, text)
+        box, segments, writer = self._box, self._segments, self._writer
+        most, last = writer.room(segments, ring.size, box.boot, text)
         if most < 1:
             raise OSError("more sensors than a segment can name")
-        while not last and segments.full(box.rules["flash_bytes"]) and self._shed():
+        while not last and writer.full(segments, box.rules["flash_bytes"]) and self._shed():
             pass
         pieces = ring.views(min(most, len(ring)))
         records = sum([len(piece) for piece in pieces]) // ring.size
@@ -101,7 +102,7 @@ class Spool:
             box.safe = struct.unpack_from(">I", pieces[-1], len(pieces[-1]) - ring.size)[0]
         notes = box.safe, self._dropped(), box.base() or 0
         try:
-            segments.append(last, ring.size, box.boot, text, notes, pieces, self._cursor[0])
+            writer.append(segments, last, ring.size, box.boot, text, notes, pieces, self._cursor[0])
             return records
         except OSError:
             if not self._shed():  # flash is full of other things than ours, too
@@ -139,7 +140,7 @@ class Spool:
         if self._box.rules["full"] == "thin":
             try:
                 thin = self._fetch("firmware.thin").thin
-                if thin(self._segments, self._files, (busy, self._cursor[0]), self._gone):
+                if thin(self._segments, self._writer, self._files, (busy, self._cursor[0]), self._gone):
                     return True
             except OSError:
                 pass  # it takes a block more for a moment

@@ -10,7 +10,7 @@ _INDEX = 8
 _CHUNK = 8
 
 
-def thin(segments, files, spare, count):
+def thin(segments, writer, files, spare, count):
     """Merge the two oldest neighbours that have the same head, but none of `spare`; False when there are none.
 
     `count(boot, records)` stores how many records go, before they do. Raises OSError.
@@ -19,27 +19,27 @@ def thin(segments, files, spare, count):
     for first, second in zip(numbers, numbers[1:]):
         one, two = segments.read(first), segments.read(second)
         if one and two and (one.size, one.tag, one.text) == (two.size, two.tag, two.text):
-            _merge(segments, files, ((first, one.total), (second, two.total)), two, count)
+            _merge(segments, writer, files, ((first, one.total), (second, two.total)), two, count)
             return True
     return False
 
 
-def _merge(segments, files, parts, last, count):
+def _merge(segments, writer, files, parts, last, count):
     """Put what is kept of two segments in the place of the first; `last` is what was read of the second."""
-    segments.rewrite(parts[0][0], last, lambda: _kept(segments, parts))
+    writer.rewrite(segments, parts[0][0], last, lambda: _kept(segments, parts))
     kept = sum([1 for _ in _kept(segments, parts)])
     count(last.tag, parts[0][1] + parts[1][1] - kept)
     files.save(_MARK, struct.pack(_MARK_FORM, parts[0][0], parts[1][0]))
-    segments.replace(parts[0][0])
-    recover(segments, files)
+    writer.replace(segments, parts[0][0])
+    recover(segments, writer, files)
 
 
-def recover(segments, files):
+def recover(segments, writer, files):
     """Finish a merge that power may have ended half-way."""
     mark = files.load(_MARK)
     if mark:
         first, second = struct.unpack(_MARK_FORM, mark)
-        if second in segments.numbers and not segments.rewritten(first):
+        if second in segments.numbers and not writer.rewritten(segments, first):
             segments.remove(second)
         files.save(_MARK, b"")
 

@@ -1,4 +1,5 @@
-"""A queue of records on flash, in files that are one erase block long: whole frames, whatever happens meanwhile.
+"""A queue of records on flash, in files that are one erase block long: whole frames, whatever happens meanwhile. This
+reads it; segments_writer.py writes it.
 
 A file `q<number>` is a segment: a head, then frames. Big endian. Head: "Mq", version (1 byte), bytes of a record (1),
 tag (4), length of a text (2), CRC-32 of these and the text (4), the text. Frame: count of records (2), three notes
@@ -21,7 +22,6 @@ _CRC_BYTES = 4
 _MAGIC = b"Mq"
 _VERSION = 1
 _CHUNK = 8  # records read at once: memory, not speed
-_ENOSPC = 28  # which MicroPython's errno module does not name
 _GONE = (errno.ENOENT, errno.EIO, 84)  # 84: littlefs' own word for a damaged block
 
 
@@ -43,67 +43,25 @@ class Segments:
     """The segments in folder `root`; `numbers` are theirs, the oldest first. Everything may raise OSError."""
 
     def __init__(self, root):
-        self._root = root
+        self.root = root
         names = [name[1:] for name in os.listdir(root) if name[0] == "q" and name[1:].isdigit()]
         self.numbers = sorted([int(name) for name in names])
 
-    def _path(self, number):
-        return "%s/q%d" % (self._root, number)
+    def path(self, number):
+        """The file of a segment."""
+        return "%s/q%d" % (self.root, number)
 
-    def room(self, size, tag, text):
-        """How many records of `size` bytes one more frame can hold, and whether it goes into the last segment."""
-        last = self.read(self.numbers[-1]) if self.numbers else None
-        if last and (last.size, last.tag, last.text) == (size, tag, text):
-            path = self._path(self.numbers[-1])
-            most = (BLOCK_BYTES - last.end - _FRAME_BYTES - _CRC_BYTES) // size
-            if most > 0 and os.stat(path)[6] == last.end:
-                return most, True
-        return (BLOCK_BYTES - _HEAD_BYTES - 2 * _CRC_BYTES - len(text) - _FRAME_BYTES) // size, False
-
-    def append(self, last, size, tag, text, notes, pieces, above=0):
-        """Add a frame, to the `last` segment or to a new one numbered above `above`; its records are in `pieces`.
-
-        It is all there or not at all. Raises OSError, ENOSPC when there is no room.
-        """
-        parts = [] if last else [_sealed(struct.pack(_HEAD, _MAGIC, _VERSION, size, tag, len(text)), (text,)), text]
-        frame = struct.pack(_FRAME, sum([len(piece) for piece in pieces]) // size, *notes)
-        parts.append(_sealed(frame, pieces))
-        number = self.numbers[-1] if last else max(self.numbers[-1:] + [above]) + 1
-        if not last:
-            self.numbers.append(number)
-        with open(self._path(number), "ab") as file:
-            for part in parts + pieces:
-                if file.write(part) != len(part):  # a full disk may take a part without complaining
-                    raise OSError(_ENOSPC)
-
-    def rewrite(self, number, into, pieces):
-        """Write a segment of one frame, with the head and the last notes of the Segment `into`, beside segment
-        `number`, which `replace` then replaces. `pieces()` yields records, each time the same."""
-        count = sum([1 for _ in pieces()])
-        head = struct.pack(_HEAD, _MAGIC, _VERSION, into.size, into.tag, len(into.text))
-        with open(self._path(number) + ".new", "wb") as file:
-            for part in (_sealed(head, (into.text,)), into.text,
-                         _sealed(struct.pack(_FRAME, count, *into.notes), pieces())):
-                file.write(part)
-            for part in pieces():
-                if file.write(part) != len(part):
-                    raise OSError(_ENOSPC)
-
-    def replace(self, number):
-        """Put what `rewrite` wrote in the place of segment `number`, all at once."""
-        os.rename(self._path(number) + ".new", self._path(number))
-
-    def rewritten(self, number):
-        """Whether there is something that `rewrite` wrote and nobody has put in its place."""
-        return "q%d.new" % number in os.listdir(self._root)
-
-    def full(self, limit_bytes):
-        """Whether one more segment would take more than `limit_bytes` of flash."""
-        return BLOCK_BYTES * (len(self.numbers) + 1) > limit_bytes
+    @staticmethod
+    def sealed(head, pieces):
+        """A head with the CRC-32 of itself and of what follows it."""
+        crc = binascii.crc32(head)
+        for piece in pieces:
+            crc = binascii.crc32(piece, crc)
+        return head + struct.pack(">I", crc)
 
     def remove(self, number):
         """Delete a segment."""
-        os.remove(self._path(number))
+        os.remove(self.path(number))
         self.numbers.remove(number)
 
     def read(self, number, skip=0, most=0):
@@ -112,13 +70,13 @@ class Segments:
         What stands behind a damaged frame is not believed.
         """
         try:
-            with open(self._path(number), "rb") as file:
+            with open(self.path(number), "rb") as file:
                 head = file.read(_HEAD_BYTES + _CRC_BYTES)
                 if len(head) < _HEAD_BYTES + _CRC_BYTES:
                     return None  # opened for its first frame, which never came
                 magic, version, size, tag, length = struct.unpack(_HEAD, head[:_HEAD_BYTES])
                 text = file.read(length)
-                if magic != _MAGIC or version != _VERSION or _sealed(head[:_HEAD_BYTES], (text,)) != head:
+                if magic != _MAGIC or version != _VERSION or self.sealed(head[:_HEAD_BYTES], (text,)) != head:
                     return None
                 segment = Segment(size, tag, text, len(head) + length)
                 while _frame(file, segment, skip, most):
@@ -154,11 +112,3 @@ def _frame(file, segment, skip, most):
     segment.end += len(frame) + count * size
     segment.records += found
     return True
-
-
-def _sealed(head, pieces):
-    """A head with the CRC-32 of itself and of what follows it."""
-    crc = binascii.crc32(head)
-    for piece in pieces:
-        crc = binascii.crc32(piece, crc)
-    return head + struct.pack(">I", crc)

@@ -362,6 +362,7 @@ def test_lent_code_does_the_same_and_is_forgotten():
     life = Life(flash.folder(), 7, fetch=lend)
     life.add(40)
     assert life.box._drain is None and "firmware.spool" not in sys.modules and "segments" not in sys.modules
+    assert "segments_writer" not in sys.modules
     equal(life.drain(), seqs(7, 1, 40))
     life.turn()
     assert life.box._drain is None
@@ -370,6 +371,7 @@ def test_lent_code_does_the_same_and_is_forgotten():
     load("firmware.boots")
     load("firmware.drain")
     load("segments")
+    load("segments_writer")
 
 
 def test_a_wake_goes_on_with_the_same_boot():

@@ -64,7 +64,8 @@ class Worker:
     def __init__(self, options):
         self._options = options
         self._shelf = Shelf()
-        self._store, self._segments = self._shelf.bound("store").Store, self._shelf.bound("segments")
+        self._store = self._shelf.bound("store").Store
+        self._bound = {name: self._shelf.bound(name) for name in ("segments", "segments_writer")}
         self._nodes = {}
         self._leaving = asyncio.Event()
 
@@ -102,7 +103,7 @@ class Worker:
             await node.run()
 
     def _fetch(self, name):
-        return self._segments if name == "segments" else load(name)
+        return self._bound.get(name) or load(name)
 
 
 def main():

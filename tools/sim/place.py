@@ -23,7 +23,7 @@ class Place:
         self.broker = None
         self.shelf = Shelf()
         self.store = self.shelf.bound("store").Store
-        self.segments = self.shelf.bound("segments")
+        self.bound = {name: self.shelf.bound(name) for name in ("segments", "segments_writer")}
         self.time_servers = {name: TimeServer() for name in TIME_SERVERS}
         self._say = say
         self._world_for = world_for
