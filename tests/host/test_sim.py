@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tools import ROOT, __main__
+from tools.sim import replay
 from tools.sim.faults import KINDS, schedule
 from tools.sim.run import Run, Setup
 
@@ -113,3 +114,28 @@ def test_faults_and_invariants_are_listed(capsys):
     assert __main__.main(["sim", "--list"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in KINDS) and "wrong-time" in out
+
+
+def test_a_file_of_measurements_is_what_nodes_measure(capsys, tmp_path):
+    path = tmp_path / "attic.csv"
+    path.write_text("time,temperature,air.humidity\n2026-01-01T00:00:00,10,40\n2026-01-01T01:00:00,30,60\n"
+                    "2026-01-01T02:00:00,10,40\n")
+    clock = [1000.0]
+    world = replay.load(path)("n00000", lambda: clock[0])("air")
+    clock[0] += 1800
+    assert (world("temperature"), world("humidity")) == (20, 50)
+    clock[0] += 7200 + 900
+    assert world("temperature") == 25, "it begins anew"
+    assert 900 < world("pressure") < 1100, "what it does not have is invented"
+    status, verdict = sim(capsys, "--nodes", "1", "--days", "0.05", "--plain", "--world", str(path))
+    assert status == 0 and verdict["ok"]
+
+
+@pytest.mark.parametrize("text, hint", [
+    ("time,a\n1,2\n", "two rows at least"), ("time,a\n1,2\n1,3\n", "line 3: the time does not rise"),
+    ("time,a\n1,2\n2,x\n", "line 3: could not convert"), ("time,a\n1,2\nsoon,3\n", "line 3: Invalid isoformat")])
+def test_a_file_that_is_no_world_names_its_line(text, hint, tmp_path, capsys):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    assert __main__.main(["sim", "--nodes", "1", "--days", "0.05", "--world", str(path)]) == 2
+    assert hint in capsys.readouterr().err

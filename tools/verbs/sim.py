@@ -9,7 +9,7 @@ import textwrap
 import time
 
 from tools import errors
-from tools.sim import report, shrink
+from tools.sim import replay, report, shrink
 from tools.sim.faults import KINDS
 from tools.sim.invariants import NAMES
 from tools.sim.run import Run, Setup
@@ -36,6 +36,7 @@ def add_arguments(parser):
     parser.add_argument("--interval-s", type=_count, default=60, metavar="N", help="between two readings (default 60)")
     parser.add_argument("--plain", action="store_true", help="every node the same: one sensor, all else by default")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for a shorter schedule that fails")
+    parser.add_argument("--world", metavar="FILE.csv", help="measure what stands there: time, then a column a quantity")
     parser.add_argument("--report", metavar="FILE.html", help="write a page with a lane for every node")
     parser.add_argument("--log", action="store_true", help="what the nodes log, with virtual seconds")
     parser.add_argument("--list", action="store_true", help="show all faults and invariants, and end")
@@ -78,6 +79,8 @@ def run(args):
     ok = True
     if args.report and len(setups) > 1:
         raise errors.UserError("--report shows one run: leave --seeds out")
+    if args.world and (len(setups) > 1 or not args.no_shrink and args.faults):
+        raise errors.UserError("--world is for one run: leave --seeds out, and say --no-shrink with faults")
     for setup, verdict in zip(setups, _verdicts(setups, args), strict=True):
         if not verdict["ok"] and args.faults and not args.no_shrink:
             print("looking for a shorter schedule that still fails ...", file=sys.stderr, flush=True)
@@ -95,15 +98,15 @@ def _verdicts(setups, args):
     """Yield the verdict of each run, in their order."""
     if args.jobs == 1 or len(setups) == 1:
         for setup in setups:
-            yield _verdict(setup, _say if args.log else None, args.report)
+            yield _verdict(setup, _say if args.log else None, args.report, args.world and replay.load(args.world))
         return
     with concurrent.futures.ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(_verdict, setups)
 
 
-def _verdict(setup, say=None, page=None):
+def _verdict(setup, say=None, page=None, world_for=None):
     began = time.monotonic()
-    run = Run(setup, say=say, history=bool(page))
+    run = Run(setup, say=say, history=bool(page), world_for=world_for)
     verdict = run.go()
     if page:
         drawn = report.page(setup, verdict, run.watch.history)
