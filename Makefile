@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UMQTT := build/umqtt/simple.py
 
-.PHONY: setup demo test test-ha bench size lint board keys soak fuzz clean
+.PHONY: setup demo test test-ha bench size lint board rom keys soak fuzz clean
 
 setup: $(INSTALLED) $(UMQTT)
 
@@ -69,6 +69,10 @@ keys: setup
 # What goes on a board, as bytecode, in build/mpy.
 board: setup
 	@$(BIN)/python -c 'from tools import build; build.build(); print("build/mpy is up to date")'
+
+# The same as one read-only file system, build/mote.romfs, for a MicroPython that was built with ROMFS.
+rom: setup
+	@$(BIN)/python -c 'from tools import rom; print(rom.FILE, rom.write(), "bytes: mpremote romfs deploy build/mote.romfs")'
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -10,9 +10,11 @@ import sys
 import time
 
 RESCUE = (".frozen", "/rescue")
-# What is frozen into the image comes first: looking for it on flash takes time at every import. Then the root of
-# the flash with firmware/ and main.py; the folders of a chosen release would stand before it.
-NODE = (".frozen", "", "/lib")
+# What is frozen into the image comes first: looking for it on flash takes time at every import. Then, where MicroPython
+# was built with ROMFS, the folders out of which it runs bytecode without a copy in RAM; then the root of the flash with
+# firmware/ and main.py; the folders of a chosen release would stand before it.
+ROM = tuple([folder for folder in sys.path if folder.startswith("/rom")])
+NODE = (".frozen",) + ROM + ("", "/lib")
 _PRESS_MS = 1_000  # pressed while power comes on it starts the chip's own loader, so it is looked at for a while after
 _LOOK_MS = 20
 

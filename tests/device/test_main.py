@@ -201,3 +201,9 @@ def test_boot_makes_the_folder_of_the_state_and_looks_for_rescue_where_no_update
 
 def test_the_node_is_looked_for_in_the_image_before_the_flash():
     equal(Bench().imported("boot").NODE, (".frozen", "", "/lib"))
+
+
+def test_a_node_in_read_only_memory_is_found_before_the_one_on_flash():
+    bench = Bench()
+    bench.path = ["", ".frozen", "/lib", "/rom", "/rom/lib"]  # as MicroPython with ROMFS begins
+    equal(bench.imported("boot").NODE, (".frozen", "/rom", "/rom/lib", "", "/lib"))

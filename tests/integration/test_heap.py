@@ -8,7 +8,8 @@ from . import audit, nodes
 
 START_LIMIT_S = 30
 MOST_GROWTH_BYTES = 1024
-HEAP = "128k"
+FILES = ("--heap", "128k")
+ROM = ("--rom", "--heap", "104k")
 
 pytestmark = pytest.mark.parametrize("interpreter", ["micropython"], indirect=True)
 
@@ -18,10 +19,10 @@ def heap_free(auditor, node, limit_s, since):
     return auditor.wait_json(node.topic("diagnostics"), limit_s, since)["heap_free"]
 
 
-def watch_heap(world, first_s, last_s):
+def watch_heap(world, first_s, last_s, options=FILES):
     """Compare the free heap `first_s` and `last_s` after the birth."""
     auditor = world.auditor
-    node = world.start_node(world.broker.port, options=("--heap", HEAP), sensors=nodes.SENSORS)
+    node = world.start_node(world.broker.port, options=options, sensors=nodes.SENSORS)
     auditor.wait_message(node.topic("telemetry/computer"), START_LIMIT_S)
     born = time.monotonic()
     time.sleep(first_s)
@@ -29,7 +30,7 @@ def watch_heap(world, first_s, last_s):
     time.sleep(max(0.0, born + last_s - time.monotonic()))
     late = heap_free(auditor, node, 5, born + last_s)
     report = audit.wait_complete(auditor, node.id, 10, time.monotonic())
-    world.say(f"free heap of {HEAP} after collection: {early} bytes at {first_s} s, {late} bytes at {last_s} s "
+    world.say(f"free heap, {' '.join(options)}, after collection: {early} bytes at {first_s} s, {late} at {last_s} s "
                     f"({late - early:+d}), lowest {report['heap_low']}; {report['produced']} readings")
     assert early - late <= MOST_GROWTH_BYTES
     assert report["produced"] >= 4 * (last_s - 2) and not any(report["dropped"].values())
@@ -45,8 +46,9 @@ def obey_a_change(auditor, node):
     assert (report["state"], report["revision"], report["reason"]) == ("applied", 1, None)
 
 
-def test_heap_does_not_grow_within_a_minute(world):
-    watch_heap(world, first_s=15, last_s=45)
+@pytest.mark.parametrize("options", [FILES, ROM], ids=["files", "rom"])
+def test_heap_does_not_grow_within_a_minute(world, options):
+    watch_heap(world, 15, 45, options)
 
 
 @pytest.mark.slow

@@ -8,10 +8,10 @@ import binascii
 import gc
 import json
 import os
+import select
 import sys
 
 from lending import lend
-from stream import Stream
 from together import together
 from tools.host.board import HostBoard
 
@@ -21,20 +21,18 @@ ASLEEP = 76  # the exit status of deep sleep
 COLLECT_BYTES = 4_096  # collecting this often keeps what is free in one piece: 10 KB less heap will do
 
 
-async def _stop(node):
-    stream = Stream(sys.stdin.buffer, None)
-    await stream.readable()
-    stream.read(bytearray(128))  # no less: signal descriptors hand out whole records
+async def _watch(board, node):
+    """Bring pin interrupts, and the wish to stop, to the node."""
+    asked = select.poll()
+    asked.register(sys.stdin, select.POLLIN)
+    while not asked.poll(0):
+        if board.poll:
+            board.poll()
+        await board.sleep_ms(POLL_MS)
+    sys.stdin.buffer.read(128)  # no less: signal descriptors hand out whole records
     node.stop()
     await asyncio.sleep(GRACE_S)
     return "stopped"
-
-
-async def _poll(board):
-    while board.poll:
-        board.poll()
-        await board.sleep_ms(POLL_MS)
-    await asyncio.Event().wait()
 
 
 async def live(options):
@@ -45,7 +43,7 @@ async def live(options):
         gc.collect()  # there is no room for the old node beside the new one
         board = HostBoard(options)
         node = lend("firmware.start").chosen(board, lend)
-        ending = await together(node.run(), _stop(node), _poll(board))
+        ending = await together(node.run(), _watch(board, node))
         lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
         options["cause"] = "hard"
         lend("firmware.start").follow(board, node, ending)
