@@ -2,85 +2,16 @@
 
 import json
 
-# One line a key: name, kind, lowest, highest (of a number, or of a text's length), default as JSON, flags.
+# The table, one line a key: name, kind, lowest, highest (of a number, or of a text's length), default as JSON, flags.
 # `*` stands for any name. Flags: `?` null is allowed, `!` secret, `+` must be there, `r` a change reconnects,
-# `t` and is on trial, as it could strand the node, `s` starts anew. Text: tuples would take five times the heap.
-KEYS = """
-schema int 1 1 1 -
-node.id id 1 23 null ?rt
-node.name text 1 64 null ?r
-node.area text 1 64 null ?r
-node.groups ids 0 8 [] r
-wifi.* names 1 32 {} -
-wifi.*.password text 8 63 null ?!rt
-mqtt.host text 1 253 null +rt
-mqtt.port int 1 65535 1883 rt
-mqtt.path path 1 128 null ?rt
-mqtt.user text 1 128 null ?rt
-mqtt.password text 0 256 null ?!rt
-mqtt.base topic 1 64 "mote" rt
-mqtt.keepalive_s int 5 3600 60 r
-mqtt.version int 4 5 4 rt
-mqtt.tls.ca files 1 4096 null +rt
-mqtt.tls.cert text 1 4096 null ?rt
-mqtt.tls.key text 1 4096 null ?!rt
-mqtt.tls.server_name text 1 253 null ?rt
-mqtt.reconnect_window_s int 1 3600 5 r
-mqtt.reconnect_cap_s int 1 86400 60 r
-telemetry.interval_s int 1 86400 60 -
-telemetry.qos int 0 1 1 -
-telemetry.diagnostics_s int 1 86400 60 -
-sensors.* names 1 16 {} -
-sensors.*.driver id 1 23 null +rt
-sensors.*.interval_s int 1 86400 null ?
-sensors.*.bus int 0 3 0 rt
-sensors.*.address int 3 119 null ?rt
-sensors.*.pin int 0 48 null ?rt
-sensors.*.kind id 1 23 null ?rt
-sensors.*.pull id 1 23 null ?rt
-sensors.*.invert bool 0 0 false r
-sensors.*.low_mv number -10000 100000 null ?r
-sensors.*.high_mv number -10000 100000 null ?r
-sensors.*.divider number 0.001 1000 null ?r
-sensors.*.rom text 16 16 null ?rt
-sensors.*.deadband number 0 1000000 null ?
-sensors.*.heartbeat_s int 1 86400 null ?r
-sensors.*.keep all/latest/none 3 6 null ?
-outbox.ram_readings int 16 512 64 r
-outbox.spill_after_s int 1 86400 900 -
-outbox.flash_bytes int 0 16777216 262144 -
-outbox.full oldest/thin 4 6 "oldest" -
-homeassistant.discovery bool 0 0 true r
-homeassistant.prefix topic 1 64 "homeassistant" r
-homeassistant.controls bool 0 0 true r
-config.key hex 64 64 null ?!
-config.trial_s int 10 3600 120 -
-time.servers hosts 1 4 ["pool.ntp.org"] -
-power.mode always/deepsleep 6 9 "always" st
-power.send_every int 1 1000 1 r
-power.awake_s int 2 60 15 -
-power.awake_until int 0 4102444800 0 s
-power.wake_pin int 0 48 null ?
-board.led_pin int 0 48 null ?
-board.scl_pin int 0 48 null ?rt
-board.sda_pin int 0 48 null ?rt
-"""
+# `t` and is on trial, as it could strand the node, `s` starts anew. Then, after `?`, what each kind allows, in words.
+# Read where it is needed, a part at a time, as it would take four kilobytes of heap.
+_TABLE = __file__.rsplit(".", 1)[0] + ".txt"
+_BLOCK = 512
 
 HIDDEN = "***"
 _MAX_PROBLEMS = 32  # in one report: a document may have more mistakes than a board has memory for their list
 _NAMED = ("wifi", "sensors")  # sections whose keys are names of the user's choice
-_ALLOWED = {
-    "int": "a whole number from %s to %s",
-    "number": "a number from %s to %s",
-    "bool": "true or false", "hex": "64 lowercase hex digits",
-    "id": "%s to %s of a-z, 0-9, _ and -, neither `all` nor `group`",
-    "ids": "a list of %s to %s names of a-z, 0-9, _ and -",
-    "hosts": "a list of %s to %s host names",
-    "topic": "a topic of %s to %s bytes without + # \" \\, and no / or $ at its ends",
-    "path": "the path of a WebSocket, / first, without spaces, %s to %s characters",
-    "files": "a file name, or one or two base64 DER certificates, %s to %s characters each",
-    "text": "a text of %s to %s bytes",
-}
 
 
 def row(path):
@@ -88,17 +19,28 @@ def row(path):
     if len(path) > 1 and path[0] in _NAMED:
         path = (path[0], "*") + tuple(path[2:])
     key = ".".join(path)
-    at = KEYS.find("\n" + key + " ")
-    line = KEYS[at + 1 : KEYS.find("\n", at + 1)].split(" ")
-    return line if at >= 0 and line[0] == key and key.count(".") < len(path) else None  # a name may have dots
+    line = _line(key + " ").split()
+    return line if line and line[0] == key and key.count(".") < len(path) else None  # a name may have dots
 
 
 def rows():
     """Yield every line of the table, as a list of six words."""
-    at = 0
-    while (end := KEYS.find("\n", at + 1)) > 0:
-        yield KEYS[at + 1 : end].split(" ")
-        at = end
+    with open(_TABLE) as file:
+        while (line := file.readline())[:1] > "?":
+            yield line.split()
+
+
+def _line(start):
+    """The first line of the file that starts so, else an empty text."""
+    text = "\n"
+    with open(_TABLE) as file:
+        while more := file.read(_BLOCK):
+            text += more
+            at = text.find("\n" + start)
+            if at >= 0 and text.find("\n", at + 1) > 0:
+                return text[at + 1 : text.find("\n", at + 1)]
+            text = text[text.rfind("\n") :]
+    return ""
 
 
 def merge(target, patch):
@@ -190,7 +132,7 @@ def _check_leaf(path, value, problems):
         allowed = "a name of 1 to 32 bytes" if path[0] == "wifi" else "a name of [a-z][a-z0-9_]{0,15}"
         problems.append((key, _shown(path[1]), allowed))
     elif line is None or line[1] == "names":
-        section = line or key.count(".") < len(path) and KEYS.find("\n" + key + ".") >= 0
+        section = line or key.count(".") < len(path) and _line(key + ".")
         if not section or value not in ({}, None):
             found = HIDDEN if len(str(value)) > 4 else _shown(value)  # in a wrong place it may be a secret
             problems.append((key, found, "an object" if section else "nothing, as there is no such key"))
@@ -200,7 +142,8 @@ def _check_leaf(path, value, problems):
 
 def bounds(line):
     """What may stand at a line of the table, in words."""
-    text = _ALLOWED.get(line[1]) or "one of " + line[1].replace("/", ", ")
+    start = "? " + line[1] + " "
+    text = _line(start)[len(start) :] or "one of " + line[1].replace("/", ", ")
     return (text % (line[2], line[3]) if "%" in text else text) + " or null" * ("?" in line[5])
 
 

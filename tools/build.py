@@ -65,14 +65,14 @@ def build():
     """Bring build/mpy up to date; return the compiled files' names. Raises UserError for source that does not compile
     and for an interpreter that reads another bytecode."""
     wanted = sources()
-    copies = rescued(wanted.values())
+    copies = rescued([*wanted.values(), *texts()])
     _remove_others({*wanted.values(), *copies.values(), *texts()})
     if any(_is_stale(source, target) for source, target in wanted.items()):
         _compile_stale(wanted)
-    for compiled, copy in copies.items():
-        _copy(os.path.join(MPY, compiled), copy)
     for name in texts():
         _copy(os.path.join(ROOT, name), name)
+    for name, copy in copies.items():
+        _copy(os.path.join(MPY, name), copy)
     return list(wanted.values())
 
 
@@ -82,9 +82,9 @@ def script(text):
     return shrink.renamed(text, _kept_plan())
 
 
-def rescued(compiled):
-    """Compiled file -> its copy for rescue, of all that rescue may need."""
-    return {name: f"{RESCUE}/{os.path.basename(name)}" for name in compiled if name.startswith(_RESCUED)}
+def rescued(names):
+    """File of build/mpy -> its copy for rescue, of all that rescue may need."""
+    return {name: f"{RESCUE}/{os.path.basename(name)}" for name in names if name.startswith(_RESCUED)}
 
 
 def _copy(source, copy):

@@ -81,8 +81,7 @@ APPENDIX = """
 
 def rows():
     """(path below RICH, kind, lowest, highest, default, flags) of every line of the table that has a value."""
-    for line in config.KEYS.strip().split("\n"):
-        key, kind, low, high, default, flags = line.split(" ")
+    for key, kind, low, high, default, flags in config.rows():
         if kind != "names":
             named = key.replace("wifi.*", "wifi.home").replace("sensors.*", "sensors.air")
             yield named.split("."), kind, float(low), float(high), json.loads(default), flags
@@ -115,7 +114,7 @@ def test_every_default_is_what_its_own_check_accepts():
             equal(keys(put(RICH, path, None)), [".".join(path)])
         else:
             equal(config.check(put(RICH, path, default)), [], path)
-    equal(count, len(config.KEYS.strip().split("\n")) - 2)
+    equal(count, len(list(config.rows())) - 2)
 
 
 def test_a_configuration_is_filled_with_the_defaults_of_the_design():

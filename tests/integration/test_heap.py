@@ -35,15 +35,23 @@ def watch_heap(world, first_s, last_s, options=FILES):
     assert early - late <= MOST_GROWTH_BYTES
     assert report["produced"] >= 4 * (last_s - 2) and not any(report["dropped"].values())
     assert report["reconnects"] == 0
-    obey_a_change(auditor, node)
 
 
-def obey_a_change(auditor, node):
-    """After all that time there is still room to look at a document."""
-    document = {"revision": 1, "patch": {"telemetry": {"diagnostics_s": 2}}}
-    since = auditor.publish(node.topic("config/set"), document)
-    report = auditor.wait_json(node.topic("config"), 5, since)
-    assert (report["state"], report["revision"], report["reason"]) == ("applied", 1, None)
+def change(auditor, node, revision, patch):
+    """The report (state, reason) that follows a document."""
+    since = auditor.publish(node.topic("config/set"), {"revision": revision, "patch": patch})
+    report = auditor.wait_json(node.topic("config"), 10, since)
+    return report["state"], report["reason"]
+
+
+@pytest.mark.parametrize("options", [("--heap", "144k"), ("--rom", "--heap", "112k")], ids=["files", "rom"])
+def test_there_is_room_to_look_at_a_document(world, options):
+    """In the default heap, that is: the code that a document wants comes and goes in the room that is left."""
+    node = world.start_node(world.broker.port, options=options, sensors=nodes.SENSORS)
+    world.auditor.wait_message(node.topic("telemetry/computer"), START_LIMIT_S)
+    assert change(world.auditor, node, 1, {"telemetry": {"diagnostics_s": 2}}) == ("applied", None)
+    assert change(world.auditor, node, 2, {"telemetry": {"interval_s": 0}, "nonsense": 1}) == ("rejected", "mistakes")
+    assert change(world.auditor, node, 3, {"telemetry": {"interval_s": 3}}) == ("applied", None)
 
 
 @pytest.mark.parametrize("options", [FILES, ROM], ids=["files", "rom"])

@@ -73,7 +73,8 @@ def _dirs(p):
 def wanted():
     """Path on the board -> content, of a whole node, compiled as it has to be."""
     compiled = build.build()
-    names = [*compiled, *build.rescued(compiled).values(), *build.texts()]
+    names = [*compiled, *build.texts()]
+    names += build.rescued(names).values()
     files = {name: _read(os.path.join(build.MPY, name)) for name in names if name.startswith(FOLDERS)}
     for name in _LAST:
         files[name] = _read(os.path.join(ROOT, name))

@@ -36,17 +36,14 @@ async def _watch(board, node):
 
 
 async def live(options):
-    """Run the node until it is stopped, with a new one for each restart. Deep sleep ends this, by SystemExit."""
-    ending = None
-    while ending != "stopped":
-        board = node = None
-        gc.collect()  # there is no room for the old node beside the new one
-        board = HostBoard(options)
-        node = lend("firmware.start").chosen(board, lend)
-        ending = await together(node.run(), _watch(board, node))
-        lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
-        options["cause"] = "hard"
-        lend("firmware.start").follow(board, node, ending)
+    """Run the node until it is stopped; a restart and deep sleep end all of this by SystemExit, as on a board."""
+    board = HostBoard(options)
+    node = lend("firmware.start").chosen(board, lend)
+    ending = await together(node.run(), _watch(board, node))
+    lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
+    lend("firmware.start").follow(board, node, ending)
+    if ending != "stopped":
+        board.reset()
 
 
 def main():
@@ -55,12 +52,10 @@ def main():
     options["rtc"] = binascii.unhexlify(options.get("rtc", ""))
     try:
         asyncio.run(live(options))
-    except SystemExit:
-        if "rest" not in options:
-            raise
-        with open(options["asleep"], "w") as file:  # for `mote run`, which starts the next wake with it
-            json.dump({"rtc": str(binascii.hexlify(options["rtc"]), "utf-8"), "rest": options["rest"]}, file)
-        sys.exit(ASLEEP)
+    except SystemExit as end:
+        with open(options["retained"], "w") as file:  # for `mote run`, which begins the next start with it
+            json.dump({"rtc": str(binascii.hexlify(options["rtc"]), "utf-8"), "rest": options.get("rest")}, file)
+        sys.exit(ASLEEP if "rest" in options else end.args[0])
     except MemoryError:
         print("mote: the heap is too small for this configuration: a larger --heap, or fewer sensors")
         raise

@@ -167,7 +167,7 @@ def _live_on_micropython(options, document, args):
     micropython.require()
     build.build()
     wire = _serve_chips(_buses(document)) if args.chips == "simulated" else None
-    options["asleep"] = os.path.join(options["state"], "asleep.json")
+    options["retained"] = os.path.join(options["state"], "retained.json")
     _signals_to_stdin(args.seconds)
     entry, folders = ENTRY, _short(build.path())
     if args.rom:
@@ -182,19 +182,30 @@ def _live_on_micropython(options, document, args):
         options["wire"] = os.dup(wire.fileno()) if wire else None  # the interpreter closes what it had open
         os.environ["MOTE_OPTIONS"] = json.dumps(options)  # not an argument: those end at 255 bytes
         status = micropython_unix.run_main(argv)
-        options.update(cause="hard", woken_by_pin=False)
+        options.update(_retained(options["retained"]), cause="hard", woken_by_pin=False)
+        rest = options.pop("rest", None)
         if status == _ASLEEP:
-            with open(options["asleep"], encoding="utf-8") as file:
-                options.update(json.load(file), cause="deep-sleep")
-            if _left_in_sleep(options, wire):
+            options["cause"] = "deep-sleep"
+            if _left_in_sleep(options, rest, wire):
                 return errors.DONE
         elif status != _RESET:
             return status
 
 
-def _left_in_sleep(options, wire):
+def _retained(path):
+    """What outlives the start that has just ended by itself: its RTC memory, and how it wants to sleep."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+        os.remove(path)  # it is no part of the flash
+        return found
+    except FileNotFoundError:
+        return {}
+
+
+def _left_in_sleep(options, rest, wire):
     """Wait until the sleep is over, by its time or its pin; returns whether a signal came first."""
-    ms, pin, level = options.pop("rest")
+    ms, pin, level = rest
     over = time.monotonic() + ms / 1000
     port = Wire(os.dup(wire.fileno())).input_pin(pin) if wire and pin is not None else None
     while (left := over - time.monotonic()) > 0:
