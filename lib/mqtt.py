@@ -16,7 +16,7 @@ from mqtt_writer import Writer
 
 LINK_ERRORS = (OSError, EOFError, asyncio.TimeoutError)
 
-_TICK_S = 1  # how often deadlines are looked at; a quarter of the keepalive when that is shorter
+_TICK_MS = 800  # how often deadlines are looked at, a tenth of `answer_s`; less when the keepalive is short
 _CONNACK = 0x20
 _PUBLISH = 3  # in the upper half of the first byte
 _PUBACK = 0x40
@@ -183,7 +183,8 @@ class Client(Writer):
         reader, tokens = self.reader, self.tokens
         window = len(tokens)
         unheard_s = unsent_s = stuck = oldest = 0  # oldest: of the publishes that wait, or the next
-        tick_s = min(_TICK_S, self.answer_s, self.keepalive_s / 4 or _TICK_S)
+        tick_s = min(_TICK_MS / 1000, self.answer_s, self.keepalive_s / 4 or self.answer_s)
+        most = round(self.answer_s / tick_s)
         while True:
             await asyncio.sleep(tick_s)
             unheard_s = 0 if reader.heard else unheard_s + tick_s
@@ -199,7 +200,7 @@ class Client(Writer):
             if reader.partial:  # all answers are behind the rest of this packet
                 waited = reader.partial
                 reader.partial += 1
-            if waited > self.answer_s / tick_s:
+            if waited > most:
                 raise MQTTError("no answer in time")
             if 0 < self.keepalive_s / 2 <= max(unheard_s, unsent_s) and not self.pinged:
                 self.append(b"\xc0\x00")  # PINGREQ

@@ -485,7 +485,7 @@ async def test_every_step_of_an_attempt_has_a_deadline():
             await rig.go(1000 * limit_s - 100)
             equal(rig.link.state, "joining" if what == "join" else "connecting", what)
             assert rig.link.promise_ms > rig.board.now_ms, what
-            await rig.pass_ms(100 + late_ms)  # for answers the deadline is looked at once a second
+            await rig.pass_ms(100 + late_ms)  # for answers the deadline is looked at every 0.8 s
             equal(rig.link.state, "down", what)
             assert [line for line in rig.board.said if line.startswith("link: no answer in time while ")], what
             rig.board.hangs = False
