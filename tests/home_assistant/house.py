@@ -6,6 +6,7 @@ on the same folder is a restart.
 """
 
 import asyncio
+import datetime
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import sys
 from homeassistant import auth, bootstrap, config_entries, core, core_config, loader
 from homeassistant.const import __version__
 from homeassistant.helpers import area_registry, device_registry, entity_registry
+from homeassistant.helpers import recorder as recorder_helper
 from homeassistant.setup import async_setup_component
 
 PROBLEMS = []
@@ -83,6 +85,19 @@ def described(hass):
     return result
 
 
+async def with_history(hass):
+    """Set up the recorder and the WebSocket API; returns the address of the page and an administrator's token."""
+    config = {"recorder": {"db_url": f"sqlite:///{hass.config.path('history.db')}", "commit_interval": 0}}
+    recorder_helper.async_initialize_recorder(hass)
+    for name in ("recorder", "websocket_api", "config"):
+        assert await async_setup_component(hass, name, config), (name, PROBLEMS)
+    user = await hass.auth.async_create_user("Owner", group_ids=["system-admin"])
+    token = await hass.auth.async_create_refresh_token(
+        user, client_name="test", token_type="long_lived_access_token",
+        access_token_expiration=datetime.timedelta(days=1))
+    return {"url": f"http://127.0.0.1:{hass.http.server_port}", "token": hass.auth.async_create_access_token(token)}
+
+
 async def obey(hass, command):
     """The answer to one command."""
     if command["do"] == "entities":
@@ -100,6 +115,8 @@ async def obey(hass, command):
             registry.async_update_entity(entity_id, disabled_by=None)
         await hass.config_entries.async_reload(hass.config_entries.async_entries("mqtt")[0].entry_id)
         return None
+    if command["do"] == "recorder":
+        return await with_history(hass)
     if command["do"] == "rename":
         registry = entity_registry.async_get(hass)
         registry.async_update_entity(command["entity_id"], new_entity_id=command["new"], name=command["label"])

@@ -103,3 +103,17 @@ def test_a_node_that_never_comes_loses_nothing(link, migrate, prefix):
 def test_there_may_be_nothing_to_move(migrate, mote):
     assert migrate() == (errors.DONE, {"migrated": [], "cleared": [], "left": []})
     assert mote("ha")[0] == errors.USAGE
+
+
+def test_backfill_says_what_is_missing(mote, broker, tmp_path, monkeypatch):
+    arguments = ("--broker", f"127.0.0.1:{broker.port}", "--state", tmp_path / "waiting.json", "--seconds", "1")
+    monkeypatch.delenv("MOTE_HA_TOKEN", raising=False)
+    status, _, error = mote("ha", "backfill", *arguments)
+    assert status == errors.USAGE and "MOTE_HA_TOKEN" in error
+    monkeypatch.setenv("MOTE_HA_TOKEN", "secret-token")
+    status, _, error = mote("ha", "backfill", *arguments, "--url", "http://127.0.0.1:9")
+    assert status == errors.UNREACHABLE and "no Home Assistant" in error and "secret-token" not in error
+    assert mote("ha", "backfill", *arguments, "--url", "127.0.0.1")[0] == errors.USAGE
+    (tmp_path / "waiting.json").write_text("{")
+    status, _, error = mote("ha", "backfill", *arguments, "--url", "http://127.0.0.1:9")
+    assert status == errors.USAGE and "waiting.json" in error
