@@ -193,9 +193,12 @@ class Node:
 
     async def _second(self, visit, client):
         """Obey what came in, and say so."""
+        if self._told[0] != self._kept.told and not self._settings.trial:
+            self._change("prove", True)  # another configuration is well, and rescue may rely on it
         self._kept.told, self._kept.tell_s = self._told
         if self._settings.trial:
             self._change("settle", True, None)
+            self._change("prove", True)
         elif not visit.changed:
             return
         else:

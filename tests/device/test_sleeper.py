@@ -1,6 +1,7 @@
 """The sleeping node, wake after wake, over a broker in memory: what it says, in which order, and what it keeps."""
 
 import gc
+import json
 import sys
 
 import retained
@@ -417,3 +418,13 @@ async def test_all_of_it_also_with_code_that_is_only_lent():
 
 def test_a_new_board_has_nothing_kept():
     equal(retained.load(Board({}), retained.SLEEP), None)
+
+
+async def test_what_a_sleeper_was_online_with_is_what_rescue_relies_on():
+    async with Naps() as naps:
+        await settled(naps)
+        await naps.wake()
+        good = naps.board.files.content["good"]
+        equal(json.loads(good)["patch"], {})
+        await naps.wake()
+        assert naps.board.files.content["good"] is good, "written once"
