@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.host.virtual import on_board, replug
-from tools import errors
+from tools import bench_deploy, errors
 from tools.board import files, ports, repl
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)")
@@ -155,7 +155,7 @@ def test_a_cable_pulled_while_deploying(deploy, tree, virtual, tmp_path, number)
     tree.update({"lib/mqtt.mpy": os.urandom(6_000), "firmware/new.mpy": os.urandom(1_000), "boot.py": b"# new\n",
                  "main.py": b"print('new main')\n"})
     del tree["firmware/text.txt"]
-    board.faults.pull_after_bytes = random.Random(seed).randrange(1, 14_000)
+    board.faults.pull_after_bytes = random.Random(seed).randrange(1, 11_000)
     status, _, said = deploy(line.url)
     assert status != errors.DONE and said.startswith("mote: rfc2217"), (status, said)
     there = on_board(board, tmp_path)
@@ -233,3 +233,14 @@ def test_a_board_that_comes_to_no_prompt_is_told_why(deploy, tree, virtual, plan
 ])
 def test_what_a_board_says_instead_of_a_prompt_is_understood(heard, says):
     assert re.search(says, repl.diagnosis(heard))
+
+
+def test_it_sends_less_than_mpremote_does(monkeypatch):
+    tree = {**TREE, bench_deploy.DRIVER: b"driver" * 200, "firmware/node.mpy": b"text that repeats " * 300}
+    monkeypatch.setattr(files, "wanted", lambda: tree)
+    rows = bench_deploy.measure()
+    sent = {step: row["sent_bytes"] for step, row in rows.items()}
+    assert sent["mote, everything"] < sent["mpremote, everything"] / 2
+    assert sent["mote, nothing changed"] < sent["mpremote, again"]
+    assert sent["mote, nothing changed"] < sent["mote, one driver changed"] < sent["mote, everything"]
+    assert all(step in bench_deploy.table(rows) for step in rows)

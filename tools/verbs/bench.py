@@ -7,6 +7,7 @@ import sys
 
 from tools import (
     ROOT,
+    bench_deploy,
     bench_faults,
     bench_mqtt,
     bench_node,
@@ -169,7 +170,17 @@ def _show_storm(args, result):
     print(bench_storm.text(result))
 
 
+def _deploy(args):
+    """`mote deploy` beside `mpremote cp -r`: two minutes."""
+    micropython.require()
+    return bench_deploy.measure(_progress(args))
+
+
+def _show_deploy(args, result):
+    print(bench_deploy.table(result))
+
+
 BENCHES = {"publish": (_publish, _show_publish), "mqtt": (_mqtt, _show_mqtt), "faults": (_faults, _show_faults),
            "node": (_node, _show_node), "sim": (_sim, _show_sim), "wake": (_wake, _show_wake),
-           "storm": (_storm, _show_storm)}
+           "storm": (_storm, _show_storm), "deploy": (_deploy, _show_deploy)}
 DEFAULT = ("publish", "node", "mqtt")
