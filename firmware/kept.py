@@ -28,6 +28,8 @@ _FIELDS = (
     "ordered",  # whether the broker has shown that retained messages come before later acknowledgements
     "awake_ms",  # how long the wake before this one lasted
     "total_ms",  # and all of them since the boot
+    "stored",  # readings of this boot on flash
+    "inherited",  # and of earlier ones
     "missing",  # readings that never were, by cause
     "bad",
     "range",
@@ -35,6 +37,7 @@ _FIELDS = (
 _HEAD = ">%dI" % len(_FIELDS)
 _HEAD_BYTES = 4 * len(_FIELDS)
 _UPTIME = 128  # flag in the sensor index: the time is of a clock that nobody had set
+_SPARE_BYTES = 400  # for hints, and the readings of a wake
 _NAN = float("nan")
 
 
@@ -57,6 +60,10 @@ class Kept:
         while end < len(data):
             at, end = end + 1, end + 1 + data[end]
             self.readings.append(data[at:end])
+
+    def full(self):
+        """Whether the next readings may find no room."""
+        return sum([1 + len(reading) for reading in self.readings]) > LIMIT_BYTES - _HEAD_BYTES - _SPARE_BYTES
 
     def dump(self):
         """All of it as bytes, within LIMIT_BYTES: the oldest readings that find no room are dropped, and counted."""

@@ -65,7 +65,8 @@ def diagnostics(board, kept):
         "clock_refused": board.clock_refused,
         "produced": kept.seq,
         "acknowledged": kept.acknowledged,
-        "queued": len(kept.readings),
+        "queued": len(kept.readings) + kept.stored,
         "dropped": {"overflow": kept.dropped},
+        "inherited": {"found": kept.inherited, "acknowledged": 0, "queued": kept.inherited, "dropped": 0},
         "rejected": {"missing": kept.missing, "bad": kept.bad, "range": kept.range},
     }

@@ -21,9 +21,9 @@ _JOIN_S = 30  # above the board's own deadline for joining, which names its reas
 _CLOCK_S = 10
 _SYNC_S = 86_400  # the clock of an ESP32 is off by some seconds a day
 _SYNC_SOON_S = 3_600
+_LEAVE_MS = 1_500  # of a wake's time, for the goodbye
 _TELL_S = 86_400  # what is retained is said again daily, as brokers lose things
 _PAUSE_S = 3_600  # no longer between two attempts, however many have failed
-_FULL = 40  # readings that wait: from here on no later wake is waited for
 
 
 class Node:
@@ -38,8 +38,7 @@ class Node:
         self._fresh = []  # readings of this wake
         self._stopping = self._extended = self._again = False
         self._over_ms = 0  # when this wake's time is up, in uptime
-        self._told = 0, 0
-        self._says = None
+        self._told, self._says = (0, 0), None
         self.rest = None  # arguments of board.deep_sleep after "asleep"
 
     def stop(self):
@@ -58,16 +57,20 @@ class Node:
         if not kept.boot or self._board.reset_cause != "deep-sleep" and not kept.readings:
             self._kept = kept = Kept(None)
             kept.boot = self._fetch("firmware.boots").next_boot(self._board)
-        kept.wakes += 1
-        kept.unsent += 1
+        kept.wakes, kept.unsent = kept.wakes + 1, kept.unsent + 1
         self._build()
         self._fresh = await self._senses.measure(Sampler, self._uptime.ms)
+        if kept.wakes == 1:
+            self._reserve()
         self._keep()
         if self._due():
             await self._send()
-        if not self._sleeps() and not kept.readings:
+        if not self._sleeps():
+            self._reserve().spill(True)  # where the other node finds it
             retained.save(self._board, retained.SLEEP, b"")
             return "restart"
+        if kept.full() or self._stopping:
+            self._reserve().spill(self._stopping)
         self.rest = self._rest_ms(), self._settings.effective["power"].get("wake_pin")
         kept.awake_ms = self._board.awake_ms()
         kept.total_ms += kept.awake_ms
@@ -82,6 +85,13 @@ class Node:
     def _change(self, verb, *arguments):
         """Call a function of firmware.changes, and forget the code again."""
         return getattr(self._fetch("firmware.changes"), verb)(self._fetch, self._board, self._settings, *arguments)
+
+    def _reserve(self):
+        """What is on flash; also counts what earlier boots left there."""
+        fetch, config, senses = self._fetch, self._settings.effective, self._senses
+        ring = fetch("ring").Ring
+        box = fetch("firmware.outbox").Outbox(self._board, self._uptime, ring, fetch)
+        return fetch("firmware.reserve").Reserve(box, fetch("firmware.slots"), ring, self._kept, config, senses.sensors)
 
     def _sleeps(self):
         """Whether the configuration still wants a node that sleeps, and now."""
@@ -108,7 +118,7 @@ class Node:
         """Whether this wake is one that sends."""
         kept = self._kept
         wanted = kept.unsent >= self._settings.effective["power"].get("send_every", 1) or kept.wakes == 1
-        wanted = wanted or self._board.woken_by_pin or len(kept.readings) >= _FULL or not self._sleeps()
+        wanted = wanted or self._board.woken_by_pin or kept.full() or not self._sleeps()
         return wanted and self._board.clock_ms() // 1000 >= kept.retry_s
 
     async def _send(self):
@@ -191,11 +201,20 @@ class Node:
             self._told = mark, clock_s + _TELL_S
         yield True, dialect.diagnostics(self._says.diagnostics(self._board, kept))
 
+    async def _drain(self, visit, client):
+        """Send what is on flash, as long as there is time."""
+        kept = self._kept
+        reserve = self._reserve() if kept.stored or kept.inherited else None
+        while reserve and self._uptime.ms() < self._over_ms - _LEAVE_MS and (readings := reserve.take()):
+            await visit.deliver(client, self._dialect.backlog(readings) + (False, 1))
+            reserve.done()
+
     async def _second(self, visit, client):
         """Obey what came in, and say so."""
         if self._told[0] != self._kept.told and not self._settings.trial:
             self._change("prove", True)  # another configuration is well, and rescue may rely on it
         self._kept.told, self._kept.tell_s = self._told
+        await self._drain(visit, client)
         if self._settings.trial:
             self._change("settle", True, None)
             self._change("prove", True)

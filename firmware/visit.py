@@ -67,6 +67,13 @@ class Visit:
         await client.drain()
         await self._last.wait()
 
+    async def deliver(self, client, message):
+        """Send one message; returns when the broker has it."""
+        self._last.clear()
+        await _put(client, message, self)
+        await client.drain()
+        await self._last.wait()
+
     async def _put_all(self, client, messages):
         for token, message in messages:
             await _put(client, message, token)

@@ -194,7 +194,7 @@ async def test_a_broker_that_is_gone_costs_no_reading_and_ever_fewer_attempts():
         equal(pauses, [2, 4, 8, 16][: len(pauses)])
         assert len(pauses) >= 3, tried
         kept = naps.kept()
-        equal(len(kept.readings) + kept.dropped, kept.seq - kept.acknowledged)
+        equal(len(kept.readings) + kept.stored + kept.dropped, kept.seq - kept.acknowledged)
         equal(kept.dropped, 0)
         naps.board.open_fails = None
         seqs = set()
@@ -227,17 +227,65 @@ async def test_a_silent_network_never_outlasts_the_budget():
                 await naps.wake()
 
 
-async def test_what_finds_no_room_is_dropped_oldest_first_and_counted():
+async def test_what_memory_cannot_hold_goes_to_flash_and_comes_in_later_wakes():
     async with Naps() as naps:
         naps.board.open_fails = OSError(111)
         for _ in range(200):
             await naps.wake()
         kept = naps.kept()
-        equal(len(retained.load(naps.board, retained.SLEEP)) <= 1_006, True)
-        assert kept.dropped > 100 and len(kept.readings) > 40, (kept.dropped, len(kept.readings))
+        assert kept.stored > 150, (kept.stored, len(kept.readings))
+        equal((kept.seq, kept.dropped), (kept.stored + len(kept.readings), 0))
+        naps.board.open_fails = None
+        seqs = []
+        while naps.kept().stored or naps.kept().readings:
+            naps.broker.lines.clear()
+            await naps.wake()
+            for line in naps.broker.lines:
+                for message in line.on(TOP + "backlog"):
+                    seqs += [(reading["seq"], reading["sensor"], reading["ts"]) for reading in message.json()]
+                for name in ("air", "door"):
+                    seqs += [(m.json()["seq"], name, m.json()["ts"]) for m in line.on(TOP + "telemetry/" + name)]
+        kept = naps.kept()
+        equal(sorted([seq[0] for seq in seqs]), list(range(1, kept.seq + 1)), "each, and once:")
+        times = [ts for _, name, ts in sorted(seqs) if name == "air"]
+        equal(set([after - before for before, after in zip(times[1:], times[2:])]), {60}, "each with its own time:")
+        fields = naps.line.on(TOP + "diagnostics")[-1].json()
+        equal(fields["produced"], fields["acknowledged"] + fields["queued"] + sum(fields["dropped"].values()))
+
+
+async def test_what_finds_no_room_on_flash_either_is_dropped_oldest_first_and_counted():
+    base = dict(BASE, outbox={"flash_bytes": 0})
+    async with Naps(base) as naps:
+        naps.board.open_fails = OSError(111)
+        for _ in range(200):
+            await naps.wake()
+        kept = naps.kept()
+        assert len(retained.load(naps.board, retained.SLEEP)) <= 1_006
+        assert kept.dropped > 100 and len(kept.readings) > 30, (kept.dropped, len(kept.readings))
         equal(kept.seq, kept.acknowledged + kept.dropped + len(kept.readings))
         seqs = [int.from_bytes(reading[:4], "big") for reading in kept.readings]
         equal(seqs, list(range(kept.seq - len(seqs) + 1, kept.seq + 1)))
+
+
+async def test_what_waits_is_handed_to_the_node_that_stays_awake():
+    async with Naps() as naps:
+        await settled(naps)
+        naps.board.open_fails = OSError(111)
+        for _ in range(3):
+            await naps.wake()
+        waiting = len(naps.kept().readings)
+        assert waiting >= 3
+        config = json.loads(naps.board.config)
+        config["power"] = {"mode": "always"}  # provisioned anew, while nobody could be told
+        naps.board.config = json.dumps(config).encode()
+        equal(await naps.wake(), "restart")
+        naps.board.open_fails = None
+        node = start.chosen(naps.board, naps.fetch)
+        naps.ended = False
+        naps.start(node.run())
+        await naps.pass_ms(10_000)
+        found = [reading["boot"] for message in naps.line.on(TOP + "backlog") for reading in message.json()]
+        assert len(found) >= waiting, found
 
 
 async def test_a_thousand_wakes_without_a_broker_are_no_failed_starts():
