@@ -53,8 +53,10 @@ def main():
     try:
         asyncio.run(live(options))
     except SystemExit as end:
-        with open(options["retained"], "w") as file:  # for `mote run`, which begins the next start with it
-            json.dump({"rtc": str(binascii.hexlify(options["rtc"]), "utf-8"), "rest": options.get("rest")}, file)
+        with open(options["retained"], "wb") as file:  # for `mote run`, which begins the next start with it
+            json.dump(options.get("rest"), file)
+            file.write(b"\n")
+            file.write(options["rtc"])
         sys.exit(ASLEEP if "rest" in options else end.args[0])
     except MemoryError:
         print("mote: the heap is too small for this configuration: a larger --heap, or fewer sensors")

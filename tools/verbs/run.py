@@ -195,10 +195,10 @@ def _live_on_micropython(options, document, args):
 def _retained(path):
     """What outlives the start that has just ended by itself: its RTC memory, and how it wants to sleep."""
     try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
+        with open(path, "rb") as file:
+            rest, _, rtc = file.read().partition(b"\n")
         os.remove(path)  # it is no part of the flash
-        return found
+        return {"rest": json.loads(rest), "rtc": rtc.hex()}
     except FileNotFoundError:
         return {}
 
