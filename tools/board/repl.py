@@ -112,7 +112,8 @@ class Repl:
     def run(self, code, timeout_s=30):
         """Run code at the raw prompt; returns what it printed."""
         try:
-            output, error = self._transport.exec_raw(code, timeout=timeout_s)
+            with contextlib.redirect_stdout(io.StringIO()):  # mpremote prints what surprises it
+                output, error = self._transport.exec_raw(code, timeout=timeout_s)
         except TransportExecError as error:
             raise self._said(error.error_output) from None
         except (TransportError, serial.SerialException, OSError, TypeError, IndexError) as error:
@@ -133,7 +134,8 @@ class Repl:
     def restart(self):
         """Reset the board from the raw prompt, so that its own program runs."""
         try:
-            self._transport.exec_raw_no_follow(_RESET)
+            with contextlib.redirect_stdout(io.StringIO()):
+                self._transport.exec_raw_no_follow(_RESET)
             self._transport.in_raw_repl = False
         except (TransportError, serial.SerialException, OSError, TypeError) as error:
             raise self._lost(error) from None
