@@ -20,7 +20,7 @@ _NO_DEVICE = 19  # ENODEV: what a bus says when nothing answers
 
 class HostBoard(World):
     """`options`: "config" (path), "state" (folder, its flash), "mac", "model" (text), "chips" ("simulated" or "none");
-    "rtc" (what outlives a reset and deep sleep), "cause" (of the start), "woken_by_pin";
+    "rtc" (path of what outlives a reset and deep sleep), "cause" (of the start), "woken_by_pin";
     "access_points" (SSID -> password or None) for a model of Wi-Fi;
     for simulated chips "buses" (with i2c, input_pin, ...) or "wire" (a descriptor to the process that has them).
 
@@ -93,10 +93,15 @@ class HostBoard(World):
         raise SystemExit(RESET)
 
     def rtc_read(self):
-        return self._options.get("rtc", b"")
+        try:
+            with open(self._options["rtc"], "rb") as file:
+                return file.read()
+        except OSError:  # nothing since power came on
+            return b""
 
     def rtc_write(self, data):
-        self._options["rtc"] = bytes(data)
+        with open(self._options["rtc"], "wb") as file:
+            file.write(data)
 
     def deep_sleep(self, ms, pin=None):
         """End this run; who started it starts the next one, after `ms` or when `pin` changes, as a chip does."""

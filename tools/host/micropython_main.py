@@ -4,7 +4,6 @@ Anything on standard input asks it to leave. Little code: it shares the node's h
 """
 
 import asyncio
-import binascii
 import gc
 import json
 import os
@@ -49,15 +48,14 @@ async def live(options):
 def main():
     gc.threshold(COLLECT_BYTES)
     options = json.loads(os.getenv("MOTE_OPTIONS"))
-    options["rtc"] = binascii.unhexlify(options.get("rtc", ""))
     try:
         asyncio.run(live(options))
-    except SystemExit as end:
-        with open(options["retained"], "wb") as file:  # for `mote run`, which begins the next start with it
-            json.dump(options.get("rest"), file)
-            file.write(b"\n")
-            file.write(options["rtc"])
-        sys.exit(ASLEEP if "rest" in options else end.args[0])
+    except SystemExit:
+        if "rest" not in options:
+            raise
+        with open(options["asleep"], "w") as file:  # for `mote run`, which begins the next wake
+            json.dump(options["rest"], file)
+        sys.exit(ASLEEP)
     except MemoryError:
         print("mote: the heap is too small for this configuration: a larger --heap, or fewer sensors")
         raise

@@ -89,7 +89,9 @@ def run(args):
         os.makedirs(state, exist_ok=True)
         path = args.config if document is given else _provision(document, state)
         options = {"config": os.path.abspath(path), "state": os.path.abspath(state), "chips": args.chips}
-        options.update(cpython_identity.identity(state))
+        options.update(cpython_identity.identity(state), rtc=os.path.abspath(os.path.join(state, "rtc-memory")))
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(options["rtc"])  # this process is a power-on
         points = [point.partition("=") for point in args.access_point]
         options["access_points"] = {ssid: password if equals else None for ssid, equals, password in points}
         live = _live_on_micropython if args.interpreter == "micropython" else _live_on_cpython
@@ -167,7 +169,7 @@ def _live_on_micropython(options, document, args):
     micropython.require()
     build.build()
     wire = _serve_chips(_buses(document)) if args.chips == "simulated" else None
-    options["retained"] = os.path.join(options["state"], "retained.json")
+    options["asleep"] = os.path.join(options["state"], "asleep.json")
     _signals_to_stdin(args.seconds)
     entry, folders = ENTRY, _short(build.path())
     if args.rom:
@@ -182,25 +184,15 @@ def _live_on_micropython(options, document, args):
         options["wire"] = os.dup(wire.fileno()) if wire else None  # the interpreter closes what it had open
         os.environ["MOTE_OPTIONS"] = json.dumps(options)  # not an argument: those end at 255 bytes
         status = micropython_unix.run_main(argv)
-        options.update(_retained(options["retained"]), cause="hard", woken_by_pin=False)
-        rest = options.pop("rest", None)
+        options.update(cause="hard", woken_by_pin=False)
         if status == _ASLEEP:
             options["cause"] = "deep-sleep"
+            with open(options["asleep"], encoding="utf-8") as file:
+                rest = json.load(file)
             if _left_in_sleep(options, rest, wire):
                 return errors.DONE
         elif status != _RESET:
             return status
-
-
-def _retained(path):
-    """What outlives the start that has just ended by itself: its RTC memory, and how it wants to sleep."""
-    try:
-        with open(path, "rb") as file:
-            rest, _, rtc = file.read().partition(b"\n")
-        os.remove(path)  # it is no part of the flash
-        return {"rest": json.loads(rest), "rtc": rtc.hex()}
-    except FileNotFoundError:
-        return {}
 
 
 def _left_in_sleep(options, rest, wire):
