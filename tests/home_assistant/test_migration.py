@@ -55,6 +55,9 @@ def test_entity_ids_and_names_are_kept(home, running):
         entity = of(entities, node, key)
         assert entity["entity_id"] == f"sensor.my_{key}" and entity["device"]["manufacturer"] == "Mote"
         assert entity["attributes"]["friendly_name"].endswith("My " + key)
+    said = home.house.problems()  # it says so itself of each old topic that is cleared, as its own page tells to do
+    assert len(said) == len(topics) and all(CONFLICT in line and "received on topic homeassistant/sensor/" in line
+                                            for line in said), said
     if not running:
         return
     home.house.restart()
