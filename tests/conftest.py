@@ -1,6 +1,7 @@
 """Two things pytest lacks: coroutine tests, and device tests on MicroPython as items of their own."""
 
 import asyncio
+import gc
 import inspect
 import os
 import pathlib
@@ -28,6 +29,12 @@ def pytest_pyfunc_call(pyfuncitem):
     wanted = inspect.signature(pyfuncitem.obj).parameters
     asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
     return True
+
+
+def pytest_collection_finish(session):
+    """Leave what pytest holds by now out of later collections: nodes collect at every wake, which took minutes."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collect_file(file_path, parent):

@@ -97,7 +97,7 @@ def test_errors_and_events_pass():
 def test_it_stands_before_a_driver_where_the_options_say_so():
     class Module:
         class Driver:
-            quantities = ()
+            quantities = (("x", "m", None, 1, None, 0, 9),)
 
             def __init__(self, board, options):
                 self.start = None
