@@ -9,12 +9,12 @@ import os
 import sys
 import time
 
-RESCUE = (".frozen", "/rescue")
 # What is frozen into the image comes first: looking for it on flash takes time at every import. Then, where MicroPython
 # was built with ROMFS, the folders out of which it runs bytecode without a copy in RAM; then the root of the flash with
 # firmware/ and main.py; the folders of a chosen release would stand before it.
 ROM = tuple([folder for folder in sys.path if folder.startswith("/rom")])
 NODE = (".frozen",) + ROM + ("", "/lib")
+RESCUE = (".frozen", "/rescue") + ROM + ("",)  # its own copies first; of the node it wants the drivers
 _PRESS_MS = 1_000  # pressed while power comes on it starts the chip's own loader, so it is looked at for a while after
 _LOOK_MS = 20
 
@@ -54,8 +54,8 @@ def counted():
 
 def pressed(make):
     """Whether the boot button is pressed: GPIO 9 on the chips of the C and H lines, else GPIO 0; it pulls to ground."""
-    chip = sys.implementation._machine.split(" with ")[-1]
-    pin = make(9 if "C" in chip or "H" in chip else 0, make.IN, make.PULL_UP)
+    line = sys.implementation._machine.split(" with ")[-1].replace("-", "")[5:6]  # of ESP32C3, of ESP32-PICO-D4
+    pin = make(9 if line == "C" or line == "H" else 0, make.IN, make.PULL_UP)
     for _ in range(_PRESS_MS // _LOOK_MS):
         if not pin.value():
             return True

@@ -57,9 +57,8 @@ class Board:
         self.hints = None  # what makes the next join quick, for JSON: lib/rejoin.py, and addresses of hosts
         self.i2c_pins = None, None  # of bus 0, (SCL, SDA): None is the port's own choice
         self._clock_s = int(self.files.load(_CLOCK) or 0)
-        self._buses = {}
-        self._addresses = {}
-        self._wlan = None
+        self._buses, self._addresses = {}, {}
+        self._wlan, self._waking = None, True
         self._watchdog = None
         self._doubts = 0  # attempts to set the clock, one after the other, that failed
         self.clock_refused = 0  # answers of time servers that were none, or not believed
@@ -134,7 +133,7 @@ class Board:
         """Join the best of `networks`, as lib/wifi.py says. Raises OSError with a reason."""
         if self._wlan is None:  # takes 34 KB of the memory that TLS lives on, so not before it is needed
             self._wlan = network.WLAN(network.STA_IF)
-        hints, self.hints = self.hints, None
+        hints, self.hints, self._waking = self.hints if self._waking else None, None, False  # later: no old lease
         if hints is None or not await _lent("rejoin").rejoin(self._wlan, networks, self, hints):
             found = await _lent("wifi").join(self._wlan, networks, self)
             hints = list(found) + [self._wlan.ifconfig(), self.clock_ms() // 1000, {}]
@@ -159,9 +158,10 @@ class Board:
             gc.collect()  # the last connection's certificates hold memory that this one needs
             if self.time_s() is None:
                 self._guess_time()
-        # Looked up once, since that blocks and a name server may be down; anew after a failure.
         known = self.hints[5] if self.hints else {}
-        addresses = self._addresses.pop((host, port), None) or stream.resolve(known.pop(host, host), port)
+        # Looked up once, since that blocks and a name server may be down; anew after a failure.
+        addresses, named = self._addresses.pop((host, port), None), known.pop(host, host)
+        addresses = addresses or stream.resolve(named, port)
         result = await stream.connect(addresses, host, tls)
         self._addresses = {(host, port): addresses}
         known[host] = addresses[0][-1][0]

@@ -26,6 +26,14 @@ def follow(fetch, board, settings, kind, name, payload):
     return _beside(fetch, board, settings, "firmware.one_key", "obey_key", name, payload)
 
 
+def look(fetch, board, settings, document):
+    """As `follow` of a document, for a node that has nobody to tell when there is no memory for it."""
+    try:
+        return follow(fetch, board, settings, "config", None, document)
+    except MemoryError:
+        return board.log("config: not enough memory")
+
+
 def refuse(fetch, board, settings, reason):
     """Report that a document was not obeyed."""
     _desired(fetch, board, settings, "refuse", reason)
@@ -49,8 +57,13 @@ def forget(fetch, board, settings):
 
 def prove(fetch, board, settings, online):
     """This start was a good one, broker or not; and what is `online` by now is what rescue may rely on."""
-    patch = fetch("firmware.desired").stored(board)["patch"] if online else None
-    fetch("firmware.starts").prove(board, patch)
+    starts = fetch("firmware.starts")
+    starts.prove(board, None)
+    try:
+        if online:
+            starts.prove(board, fetch("firmware.desired").stored(board)["patch"])
+    except MemoryError:  # rescue then relies on what was well before
+        board.log("config: not enough memory to note that it is well")
 
 
 def story(fetch, board, settings):

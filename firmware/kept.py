@@ -1,9 +1,9 @@
 """What a sleeping node keeps over its sleep, in slot SLEEP of lib/retained.py: counters, facts of the last session, and
 the readings that have not been sent.
 
-Layout, big endian: the counters of _FIELDS (4 bytes each), length of the hints (2), the hints (JSON), then readings,
-each with its length (1 byte) before it. A reading is sequence number (4), time (4), sensor index (1), one float32 for
-each quantity (NaN: no value), as in firmware/outbox.py.
+Layout, big endian: the format, the counters of _FIELDS (4 bytes each), length of the hints (2), the hints (JSON), then
+readings, each with its length (1 byte) before it. A reading is sequence number (4), time (4), sensor index (1), one
+float32 for each quantity (NaN: no value), as in firmware/outbox.py.
 """
 
 import json
@@ -34,8 +34,9 @@ _FIELDS = (
     "bad",
     "range",
 )
-_HEAD = ">%dI" % len(_FIELDS)
-_HEAD_BYTES = 4 * len(_FIELDS)
+_FORMAT = 2  # comes first; another one is another program's, and a new beginning
+_HEAD = ">%dI" % (1 + len(_FIELDS))
+_HEAD_BYTES = 4 + 4 * len(_FIELDS)
 _UPTIME = 128  # flag in the sensor index: the time is of a clock that nobody had set
 _SPARE_BYTES = 400  # for hints, and the readings of a wake
 _NAN = float("nan")
@@ -45,13 +46,13 @@ class Kept:
     """`data` as `dump` made it; anything else is a new beginning, with `boot` 0. `readings` are the oldest first."""
 
     def __init__(self, data):
-        values = (0,) * len(_FIELDS)
+        values = (_FORMAT,) + (0,) * len(_FIELDS)
         self.hints = None
         self.readings = []
-        if data and len(data) > _HEAD_BYTES:
+        if data and len(data) > _HEAD_BYTES and struct.unpack(">I", data[:4])[0] == _FORMAT:
             values = struct.unpack(_HEAD, data[:_HEAD_BYTES])
             self._parse(data, _HEAD_BYTES + 2)
-        for name, value in zip(_FIELDS, values):
+        for name, value in zip(_FIELDS, values[1:]):
             setattr(self, name, value)
 
     def _parse(self, data, at):
@@ -73,7 +74,7 @@ class Kept:
         while size > room:
             size -= 1 + len(self.readings.pop(0))
             self.dropped += 1
-        parts = [struct.pack(_HEAD, *[getattr(self, name) & 0xFFFFFFFF for name in _FIELDS])]
+        parts = [struct.pack(_HEAD, _FORMAT, *[getattr(self, name) & 0xFFFFFFFF for name in _FIELDS])]
         parts += [struct.pack(">H", len(hints)), hints]
         for reading in self.readings:
             parts += [bytes((len(reading),)), reading]

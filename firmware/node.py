@@ -232,8 +232,8 @@ class Node:
         promise_ms, outbox = self._link.promise_ms, self._outbox
         if promise_ms is not None:  # else it is online: then it takes what waits for it, sooner or later
             return now <= promise_ms
-        if not outbox.waiting.is_set() or outbox.acknowledged != self._seen:
-            self._seen, self._moved_ms = outbox.acknowledged, now
+        if not outbox.waiting.is_set() or outbox.settled != self._seen:
+            self._seen, self._moved_ms = outbox.settled, now
         return now - self._moved_ms <= _STUCK_MS
 
     def _prove(self, now):

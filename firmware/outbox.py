@@ -50,6 +50,11 @@ class Outbox:
         self.inherited = {"found": 0, "acknowledged": 0, "queued": 0, "dropped": 0}
 
     @property
+    def settled(self):
+        """Readings of any boot that the broker has answered for: a count that goes up as long as the session moves."""
+        return self.acknowledged + self.inherited["acknowledged"] + self.dropped["policy"]
+
+    @property
     def queued(self):
         """Readings of this boot that wait, in RAM or on flash, or are in flight."""
         return len(self.old) + len(self.fresh) + self.flying + self.stored

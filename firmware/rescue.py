@@ -179,9 +179,12 @@ class Rescue:
         """Leave what is stored on trial from the next start on, over the last configuration that was well."""
         board, desired, starts = self._board, self._fetch("desired"), self._fetch("starts")
         document = desired.stored(board)
-        document["old"] = starts.proven(board) or document.get("old") or {}
+        good = starts.proven(board)
+        document["old"] = document.get("old") or {} if good is None else good
         document["first"] = True
         desired.store(board, document)
+        retained = self._fetch("retained")
+        retained.save(board, retained.SLEEP, b"")  # whatever a sleeping node kept may be what it fails at
         starts.survived(board.files)
         self._ends = True
 

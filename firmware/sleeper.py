@@ -222,7 +222,7 @@ class Node:
             return
         else:
             report = self._settings.report
-            effect = self._change("follow", "config", None, visit.document)
+            effect, self._kept.desired = self._change("look", visit.document), visit.mark  # looked at, and not before
             if self._settings.report is report:
                 return  # it is what is obeyed already
             if not self._extended:

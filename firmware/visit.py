@@ -34,6 +34,7 @@ class Visit:
         self._word = None
         self._done = False
         self.document = None
+        self.mark = 0
         self.changed = False
 
     async def run(self, first, second, word, nonce=None):
@@ -107,7 +108,7 @@ class Visit:
         if topic == self._top + "config/set":
             mark = 0 if payload is None else binascii.crc32(payload)
             if payload != b"" and mark != self._kept.desired:
-                self._kept.desired, self.changed = mark, True
+                self.mark, self.changed = mark, True  # not yet in `kept`: it has only come, nobody has looked at it
                 self.document = None if payload is None else bytes(payload)
         elif topic == self._top + "status":
             if retained and not self._last.is_set():

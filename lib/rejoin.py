@@ -13,12 +13,13 @@ async def rejoin(wlan, networks, board, hints):
     ...) let us in; if not, the radio is off and everything is as before. `networks` is as in lib/wifi.py.
     """
     ssid, bssid, channel, lease, since_s = hints[:5]
+    fixed = 0 <= board.clock_ms() // 1000 - since_s < LEASE_S
     if ssid not in networks or not bssid:
         return False
     try:
         wlan.active(True)
         wlan.config(reconnects=0)  # or the driver is a second retry loop
-        if 0 <= board.clock_ms() // 1000 - since_s < LEASE_S:
+        if fixed:
             wlan.ifconfig(tuple(lease))
         _connect(wlan, ssid, networks[ssid].get("password"), bytes.fromhex(bssid), channel)
         began = board.ticks_ms()
@@ -28,11 +29,12 @@ async def rejoin(wlan, networks, board, hints):
             if board.clock_ms() // 1000 - since_s >= LEASE_S:
                 hints[3], hints[4] = wlan.ifconfig(), board.clock_ms() // 1000
             return True
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the second is the driver's, where it has no number of errno
         board.log("Wi-Fi: %s" % error)
     finally:
         if not wlan.isconnected():
-            wlan.ifconfig("dhcp")
+            if fixed:  # else asking for an address is under way, and must not be begun twice
+                wlan.ifconfig("dhcp")
             wlan.active(False)
     return False
 

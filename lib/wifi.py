@@ -32,6 +32,8 @@ async def join(wlan, networks, board):
                 return ssid, bssid and bssid.hex(), channel
             problem = OSError("%s: %s" % (ssid, REASONS.get(status, "Wi-Fi status %s" % status)))
         raise problem
+    except RuntimeError as error:  # what the driver says where it has no number of errno
+        raise OSError(str(error))
     finally:
         if not wlan.isconnected():
             wlan.active(False)

@@ -41,6 +41,7 @@ _TYPES = (
 _SHELL = (
     "firmware/board.py", "firmware/drivers/", "firmware/rescue.py", "lib/blocking.py", "lib/wifi.py", "lib/stream.py",
     "lib/sntp.py", "lib/certs.py")
+_AGELESS = ("Driver",)  # what rescue's copies, which may be older, look for in the node's files
 _PARAMETERS, _SCRATCH = 16, 64  # names for parameters, and with those for what is private to a module
 _CONSTANT = re.compile(r"^(_[A-Z][A-Z0-9_]*) = (-?(?:0x[0-9a-fA-F_]+|[0-9_]+))( *#.*)?$", re.MULTILINE)
 
@@ -55,7 +56,7 @@ def plan(sources, outside=()):
     others = [ast.parse(text) for text in outside]
     taken = {name for tree in [*trees.values(), *others] for name in _mentioned(tree)} | set(dir(builtins))
     scratch = [name for name in names if name not in taken][:_SCRATCH]
-    kept = {*names, *(name for kind in _TYPES for name in dir(kind))}
+    kept = {*names, *_AGELESS, *(name for kind in _TYPES for name in dir(kind))}
     kept.update(name for tree in others for name in _mentioned(tree))
     offered = set()
     for path, tree in trees.items():

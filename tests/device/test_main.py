@@ -196,7 +196,7 @@ def test_boot_makes_the_folder_of_the_state_and_looks_for_rescue_where_no_update
     bench.folders = ["main.py"]
     bench.boot()
     equal(bench.folders, ["main.py", "/state"])
-    equal(bench.path, [".frozen", "/rescue"])
+    equal(bench.path, [".frozen", "/rescue", ""])  # its own first; the node's drivers say what a sensor may be
 
 
 def test_the_node_is_looked_for_in_the_image_before_the_flash():

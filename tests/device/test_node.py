@@ -6,8 +6,10 @@ import sys
 
 from firmware import VERSION, config, desired, drivers  # noqa: F401 - the node finds drivers below their package
 from firmware.node import Node
+from firmware.outbox import Outbox
 from lending import lend, load
 from minitest import equal, raises
+from ring import Ring
 from segments import Segments
 from stage import Board, Stage
 
@@ -667,6 +669,14 @@ async def test_a_session_that_is_stuck_gets_no_food_for_the_watchdog():
         await rig.pass_ms(600_000)
         equal(len(rig.broker.lines), 1, "the connection itself is well:")
         assert 180_000 <= rig.board.fed_ms[-1] <= 200_000, rig.board.fed_ms[-1]
+
+
+def test_a_session_that_brings_what_earlier_boots_left_is_not_stuck():
+    outbox = Outbox(Board(), None, Ring)
+    before = outbox.settled
+    outbox.inherited["acknowledged"] += 8
+    outbox.dropped["policy"] += 1
+    equal(outbox.settled - before, 9)
 
 
 async def test_a_quiet_session_is_not_stuck():

@@ -313,6 +313,37 @@ async def test_a_desired_configuration_is_obeyed_and_reported_in_the_same_wake()
         equal([message.payload for message in naps.line.on(TOP + "status")], [b"sleeping"], "once is enough:")
 
 
+async def test_a_document_that_came_on_a_connection_that_then_broke_is_obeyed_in_a_later_wake():
+    node = load("firmware.sleeper").Node
+    look = node._second
+
+    async def broken(self, visit, client):
+        raise OSError("closed by the broker")
+
+    async with Naps() as naps:
+        await settled(naps)
+        naps.broker.kept[TOP + "config/set"] = b'{"revision":1,"patch":{"power":{"awake_until":1}}}'
+        node._second = broken
+        try:
+            await naps.wake()
+        finally:
+            node._second = look
+        for _ in range(4):  # there is a pause after a wake that failed
+            await naps.wake()
+        reports = [message.json() for line in naps.broker.lines for message in line.on(TOP + "config")]
+        equal((reports[-1]["revision"], reports[-1]["state"]), (1, "applied"))
+
+
+async def test_what_another_program_left_is_a_new_beginning():
+    async with Naps() as naps:
+        await settled(naps)
+        data = retained.load(naps.board, retained.SLEEP)
+        retained.save(naps.board, retained.SLEEP, b"\0\0\0\1" + data[4:])
+        equal(naps.kept().boot, 0)
+        equal(await naps.wake(), "asleep")
+        assert naps.kept().boot
+
+
 async def test_a_wrong_configuration_is_refused_once():
     async with Naps() as naps:
         await settled(naps)

@@ -3,6 +3,7 @@ broker, and lives again once its file is whole."""
 
 import base64
 import binascii
+import json
 import pathlib
 import struct
 
@@ -60,6 +61,7 @@ def test_a_node_that_cannot_start_leads_to_rescue_and_back(up, virtual, broker, 
         board.pull()
         board.plug()
         await_status(link, base, b"rescue")  # it does not know that yet
-        link.publish(f"{base}/{NODE}/command/restart", b"")
+        patch = {"node": {"name": "Healed"}}  # over a base with sensors, which their drivers have to judge
+        link.publish(f"{base}/{NODE}/config/set", json.dumps({"revision": 1, "patch": patch}).encode())
         await_status(link, base, b"online")
     assert not board.noticed()
