@@ -45,7 +45,6 @@ class OneChip:
 def host_board(root, **options):
     """The host board, whose files are below `root`."""
     options.update(config=root + "/config.json", state=root, mac="02:00:00:a1:b2:c3", model="test")
-    options.setdefault("rtc", root + "/rtc-memory")
     return HostBoard(options)
 
 

@@ -20,9 +20,8 @@ _NO_DEVICE = 19  # ENODEV: what a bus says when nothing answers
 
 class HostBoard(World):
     """`options`: "config" (path), "state" (folder, its flash), "mac", "model" (text), "chips" ("simulated" or "none");
-    "rtc" (path of what outlives a reset and deep sleep), "cause" (of the start), "woken_by_pin";
-    "access_points" (SSID -> password or None) for a model of Wi-Fi;
-    for simulated chips "buses" (with i2c, input_pin, ...) or "wire" (a descriptor to the process that has them).
+    "cause" (of the start), "woken_by_pin"; "access_points" (SSID -> password or None) for a model of Wi-Fi; for
+    simulated chips "buses" (with i2c, input_pin, ...) or "wire" (a descriptor to the process that has them).
 
     `poll`, where it is not None, has to be called some times a second: it brings pin interrupts.
     """
@@ -33,6 +32,7 @@ class HostBoard(World):
         self._config = options["config"]
         self.chips = options["chips"]
         self.files = Store(options["state"])
+        self._rtc = options["state"] + "/rtc-memory"  # which is no part of its flash: power-on is to begin without
         self.mac = options["mac"]
         self.default_id = "host-" + self.mac[9:].replace(":", "")
         self.interpreter = self.name + " %d.%d.%d" % tuple(sys.implementation.version[:3])
@@ -94,13 +94,13 @@ class HostBoard(World):
 
     def rtc_read(self):
         try:
-            with open(self._options["rtc"], "rb") as file:
+            with open(self._rtc, "rb") as file:
                 return file.read()
         except OSError:  # nothing since power came on
             return b""
 
     def rtc_write(self, data):
-        with open(self._options["rtc"], "wb") as file:
+        with open(self._rtc, "wb") as file:
             file.write(data)
 
     def deep_sleep(self, ms, pin=None):

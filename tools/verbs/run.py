@@ -89,9 +89,9 @@ def run(args):
         os.makedirs(state, exist_ok=True)
         path = args.config if document is given else _provision(document, state)
         options = {"config": os.path.abspath(path), "state": os.path.abspath(state), "chips": args.chips}
-        options.update(cpython_identity.identity(state), rtc=os.path.abspath(os.path.join(state, "rtc-memory")))
+        options.update(cpython_identity.identity(state))
         with contextlib.suppress(FileNotFoundError):
-            os.remove(options["rtc"])  # this process is a power-on
+            os.remove(os.path.join(state, "rtc-memory"))  # this process is a power-on
         points = [point.partition("=") for point in args.access_point]
         options["access_points"] = {ssid: password if equals else None for ssid, equals, password in points}
         live = _live_on_micropython if args.interpreter == "micropython" else _live_on_cpython
