@@ -84,8 +84,11 @@ def test_config_set_of_a_group(world):
 
 def test_command(world):
     desk = Desk(world)
-    for verb in ("sample", "identify", "report"):
+    for verb in ("sample", "identify"):
         assert desk.mote("command", desk.node.id, verb) == (errors.DONE, f"node-a: {verb} done\n")
+    status, said = desk.mote("command", desk.node.id, "report")
+    assert status == errors.DONE and said.startswith("node-a: report done\n")
+    assert "link: online" in said  # the story of the node's last events comes with it
     status, said = desk.mote("command", desk.node.id, "fly")
     assert status == errors.FAILED and "unknown verb" in said
     since = world.auditor.messages[-1].t
