@@ -35,6 +35,16 @@ def pytest_collection_finish(session):
     """Leave what pytest holds by now out of later collections: nodes collect at every wake, which took minutes."""
     gc.collect()
     gc.freeze()
+    session.modules = {name: module for name, module in sys.modules.items() if name.startswith("firmware.")}
+
+
+def pytest_runtest_teardown(item):
+    """Bring back the modules that a test has lent: other tests hold them, and would plant their bugs in a stranger."""
+    for name, module in item.session.modules.items():
+        if sys.modules.get(name) is not module:
+            sys.modules[name] = module
+            package, _, short = name.rpartition(".")
+            setattr(sys.modules[package], short, module)
 
 
 def pytest_collect_file(file_path, parent):
