@@ -1,13 +1,16 @@
 """Tests with a `world` mostly wait, for brokers, deadlines and nodes: so several of them run at the same time.
 
 The first such test starts all that were selected, WORKERS at a time, each in a thread with a World of its own; each
-test then waits for its own result. What a world says is printed with that.
+test then waits for its own result. What a world says is printed with that. A world that hangs fails its test, by the
+test's own timeout, and not the run: nothing waits for its thread for ever.
 """
 
 import concurrent.futures
 import importlib.util
 import inspect
 import os
+import queue
+import threading
 
 import pytest
 
@@ -17,6 +20,7 @@ from . import brokers
 from .world import World
 
 WORKERS = 8
+LEAVE_LIMIT_S = 60  # for those that still run when the tests were interrupted, to end their brokers and nodes
 RUNNING = pytest.StashKey()
 
 
@@ -62,10 +66,15 @@ def missing(interpreter, engine):
     return None if found or os.environ.get("CI") else f"{engine} is not installed"
 
 
+def parts(item):
+    """The interpreter and the broker that a test's parameters name."""
+    params = item.callspec.params
+    return params["interpreter"], params.get("engine") or default_engine()
+
+
 def in_its_world(item):
     """Run one test; returns (its error or None, what its world said)."""
-    params = item.callspec.params
-    world = World(params["interpreter"], params.get("engine") or default_engine())
+    params, world = item.callspec.params, World(*parts(item))
     arguments = {name: params[name] for name in inspect.signature(item.obj).parameters if name != "world"}
     try:
         with world:
@@ -75,14 +84,36 @@ def in_its_world(item):
     return None, world.said
 
 
+def work(jobs):
+    """Run what is in the queue until it is empty."""
+    while True:
+        try:
+            item, result = jobs.get_nowait()
+        except queue.Empty:
+            return
+        if result.set_running_or_notify_cancel():
+            result.set_result(in_its_world(item))
+
+
+def end(results):
+    """Begin nothing more, and give what runs a while to end."""
+    for result in results:
+        result.cancel()
+    concurrent.futures.wait([result for result in results if result.running()], LEAVE_LIMIT_S)
+
+
 def start_all(session):
     """Start every selected test that needs a world; returns item -> future."""
-    pool = concurrent.futures.ThreadPoolExecutor(WORKERS)
-    session.config.add_cleanup(lambda: pool.shutdown(cancel_futures=True))
     waiting = [item for item in session.items if "world" in getattr(item, "fixturenames", ())
                and not item.get_closest_marker("skip")]
-    return {item: pool.submit(in_its_world, item) for item in waiting
-            if not missing(item.callspec.params["interpreter"], item.callspec.params.get("engine") or default_engine())}
+    results = {item: concurrent.futures.Future() for item in waiting if not missing(*parts(item))}
+    jobs = queue.SimpleQueue()
+    for job in results.items():
+        jobs.put(job)
+    session.config.add_cleanup(lambda: end(results.values()))
+    for _ in range(WORKERS):
+        threading.Thread(target=work, args=(jobs,), daemon=True).start()
+    return results
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -77,13 +77,11 @@ class Node:
     def terminate(self):
         """SIGTERM, the clean leave; returns the exit status."""
         self._wanted = False
-        self._wanted = False
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(EXIT_LIMIT_S)
 
     def kill(self):
         """SIGKILL; returns (monotonic) when it was sent."""
-        self._wanted = False
         self._wanted = False
         sent = time.monotonic()
         self._process.kill()

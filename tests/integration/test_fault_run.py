@@ -24,6 +24,7 @@ LAST_MOMENTS_S = 0.3
 GIVES_UP_S = 14  # keepalive 5 s and the client's own deadline for an answer, 8 s
 ONLINE_LIMIT_S = 30
 DRAIN_LIMIT_S = 240
+MEASURE_LIMIT_S = 60  # five seconds of readings, and a node that may have to start first
 MOST_REPEATS = 8 * 8 + 8 + 16  # for each connection that broke: a window of batches, and live ones
 
 SHORT = {"faults": 10, "readings": 2_000}
@@ -110,8 +111,15 @@ class Run:
                                    self.node_killed, self.node_stopped, self.node_told_to_restart, self.away))
         self.counts[kind.__name__] = self.counts.get(kind.__name__, 0) + 1
         kind()
-        if self.node.ended():  # by the command, as a board does with a reset
-            self.node.start()
+
+    def wait_measured(self, count):
+        """Wait until the sensors have measured so many; a node that a command ended starts anew, as a board does."""
+        deadline = time.monotonic() + MEASURE_LIMIT_S
+        while self.node.trace() < count:
+            if self.node.ended():
+                self.node.start()
+            assert time.monotonic() < deadline, f"{self.node.trace()} of {count} readings; faults so far: {self.counts}"
+            time.sleep(0.05)
 
     def wait_idle(self):
         """Wait until the node has nothing left to send."""
@@ -189,8 +197,7 @@ def run(world, faults, readings):
     began = time.monotonic()
     for number in range(faults):
         it.fault()
-        while node.trace() < readings * (number + 1) / faults:
-            time.sleep(0.05)
+        it.wait_measured(readings * (number + 1) / faults)
     it.wait_idle()
     assert node.terminate() == 0
     node.start()  # whose info tells of the clean end

@@ -31,7 +31,6 @@ class World:
     def __exit__(self, kind, *_):
         with self._stack:
             surprises = [node.id for node in self._nodes if not node.as_wanted()]
-            surprises = [node.id for node in self._nodes if not node.as_wanted()]
             for node in self._nodes:
                 node.end()
                 self.say(f"--- log of {node.id} ({self.interpreter})\n{node.log()}")
