@@ -30,8 +30,8 @@ $(UMQTT): tools/fetch_umqtt.py | $(INSTALLED)
 demo: setup
 	@$(BIN)/mote demo $(if $(SECONDS),--seconds $(SECONDS))
 
-# `make test TESTS=tests/device` runs a part.
-TESTS ?= tests
+# `make test TESTS=tests/device` runs a part. What needs a Home Assistant of its own is `make test-ha`.
+TESTS ?= tests --ignore tests/home_assistant
 test: setup
 	@$(BIN)/python -m pytest $(TESTS)
 

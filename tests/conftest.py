@@ -32,10 +32,16 @@ def pytest_pyfunc_call(pyfuncitem):
 
 
 def pytest_collection_finish(session):
-    """Leave what pytest holds by now out of later collections: nodes collect at every wake, which took minutes."""
-    gc.collect()
-    gc.freeze()
     session.modules = {name: module for name, module in sys.modules.items() if name.startswith("firmware.")}
+    session.file = None
+
+
+def pytest_runtest_setup(item):
+    """Leave what is held when a file begins out of its collections: nodes collect at every wake, which took minutes."""
+    if item.session.file != item.path:
+        item.session.file = item.path
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_runtest_teardown(item):
