@@ -85,13 +85,14 @@ class Board:
         if self._clock_s < 0 or abs(now_s - self._clock_s) > _DAY_S:
             self._keep(now_s)
 
-    def _guess_time(self):
-        """Let the clock show the latest time that is surely past: certificates are judged by it, readings have none."""
-        floor_s = max(_FIRST_S, abs(self._clock_s))
-        if self._clock_s >= 0:
-            self._keep(-floor_s)  # first, or a reset would make a truth of it
-        if self._shown_s() < floor_s:
-            self._show(floor_s)
+    def guess_time(self):
+        """Unless set let the clock show what is surely past: certificates are judged by it, readings have none."""
+        if self.time_s() is None:
+            floor_s = max(_FIRST_S, abs(self._clock_s))
+            if self._clock_s >= 0:
+                self._keep(-floor_s)  # first, or a reset would make a truth of it
+            if self._shown_s() < floor_s:
+                self._show(floor_s)
 
     def _keep(self, clock_s):
         self.files.save(_CLOCK, str(clock_s).encode())
@@ -156,8 +157,7 @@ class Board:
         """A Stream to host:port. Raises OSError; no deadline of its own."""
         if tls is not None:
             gc.collect()  # the last connection's certificates hold memory that this one needs
-            if self.time_s() is None:
-                self._guess_time()
+            self.guess_time()
         known = self.hints[5] if self.hints else {}
         # Looked up once, since that blocks and a name server may be down; anew after a failure.
         addresses, named = self._addresses.pop((host, port), None), known.pop(host, host)

@@ -89,14 +89,16 @@ class Kept:
             reading += struct.pack(">f", _NAN if value is None else value)
         self.readings.append(reading)
 
-    def set_clock(self, jump_s):
-        """The clock was set, by so many seconds: what was timed by it follows."""
+    def set_clock(self, jump_s, known):
+        """The clock jumped by so many seconds: what was timed by it follows. `known`: it shows the time now, and has
+        not only been moved."""
         for name in ("retry_s", "sync_s", "tell_s"):
             setattr(self, name, max(0, getattr(self, name) + jump_s))
         for at, reading in enumerate(self.readings):
             seq, when, index = struct.unpack_from(">IIB", reading)
             if index & _UPTIME:
-                self.readings[at] = struct.pack(">IIB", seq, when + jump_s, index & 127) + reading[9:]
+                index = index & 127 if known else index
+                self.readings[at] = struct.pack(">IIB", seq, when + jump_s, index) + reading[9:]
 
     def acknowledge(self, readings):
         """The broker has these."""

@@ -18,9 +18,6 @@ from uptime import Uptime
 
 _AWAKE_S = 15  # the rest of the wake in which power.mode has become "always", and has no more keys
 _JOIN_S = 30  # above the board's own deadline for joining, which names its reason
-_CLOCK_S = 10
-_SYNC_S = 86_400  # the clock of an ESP32 is off by some seconds a day
-_SYNC_SOON_S = 3_600
 _LEAVE_MS = 1_500  # of a wake's time, for the goodbye
 _TELL_S = 86_400  # what is retained is said again daily, as brokers lose things
 _PAUSE_S = 3_600  # no longer between two attempts, however many have failed
@@ -167,20 +164,12 @@ class Node:
 
     async def _set_clock(self):
         """Set the clock when that is due; what was timed by it follows."""
-        board, kept = self._board, self._kept
-        before_s = board.clock_ms() // 1000
-        if board.time_s() is not None and before_s < kept.sync_s:
-            return
-        began_ms = self._uptime.ms()
-        try:
-            await within(_CLOCK_S, board.sync_time(self._settings.effective["time"]["servers"]))
-            fresh = len(self._fresh)
-            kept.set_clock(board.clock_ms() // 1000 - before_s - (self._uptime.ms() - began_ms) // 1000)
-            self._fresh = kept.readings[len(kept.readings) - fresh :]
-            kept.sync_s = board.clock_ms() // 1000 + _SYNC_S
-        except LINK_ERRORS as error:
-            board.log("clock: %s" % _text(error))
-            kept.sync_s = before_s + _SYNC_SOON_S
+        board, kept, timing = self._board, self._kept, self._fetch("firmware.timing")
+        if timing.due(board, kept):
+            error = await timing.ask(board, kept, self._settings.effective, self._uptime.ms)
+            self._fresh = kept.readings[len(kept.readings) - len(self._fresh) :]
+            if error:
+                board.log("clock: %s" % _text(error))
 
     async def _visit(self):
         nonce = b"%d" % int(self._board.random() * 2**30) if self._settings.trial else None

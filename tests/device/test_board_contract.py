@@ -100,6 +100,10 @@ async def test_the_clock_that_goes_on_asleep_and_the_time_awake():
         await board.sleep_ms(30)
         assert 25 <= board.clock_ms() - clock < 5_000, board.clock_ms() - clock
         assert 0 <= awake and 25 <= (board.awake_ms() - awake) % (1 << 30) < 5_000
+        known = board.time_s() is not None
+        board.guess_time()
+        assert board.clock_ms() >= clock
+        equal(board.time_s() is not None, known, "a guess is no knowledge, and harms none:")
 
     await on_every_board(check)
 
