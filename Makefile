@@ -53,7 +53,7 @@ soak: setup
 	@MOTE_SOAK=1 $(BIN)/python -m pytest tests/host/test_sim_bugs.py
 	@MOTE_SOAK=1 $(BIN)/python -m pytest --timeout 1800 tests/device/test_power_cut.py
 	@MOTE_SOAK=1 $(BIN)/python -m pytest -m slow tests/integration
-	@MOTE_SOAK=1 $(BIN)/python -m pytest -k pulled tests/host/test_flash.py tests/host/test_deploy.py
+	@MOTE_SOAK=1 $(BIN)/python -m pytest -k "pulled or cut" tests/host/test_flash.py tests/host/test_deploy.py
 
 bench: setup
 	@$(BIN)/mote bench

@@ -1,7 +1,8 @@
 """Runs first at every start of an ESP32. Imports nothing that an update can break: a board has to get past this.
 
-Counts the start, and hands over to rescue after a few that did not live long enough, or when the boot button is pressed
-in the first second after power came on. Rescue and the count lie in /rescue, which no update writes to.
+Finishes an update whose last step a power cut broke off. Counts the start, and hands over to rescue after a few that
+did not live long enough, or when the boot button is pressed in the first second after power came on. Rescue and the
+count lie in /rescue, which no update over the air writes to.
 """
 
 import gc
@@ -44,6 +45,25 @@ def start():
         sys.modules.pop(name, None)
 
 
+def finish(moves="/update.txt"):
+    """Finish what `mote deploy` began: once every file has arrived beside the one it replaces, it lists the moves here.
+    Without that list nothing has been moved; with it all will be, before anything is imported. Also run by the tool."""
+    if moves[1:] not in os.listdir("/"):
+        return
+    with open(moves) as lines:
+        for line in lines:
+            path = line[1:].strip()
+            try:
+                if line[0] == "-":
+                    os.remove(path)
+                else:
+                    os.rename(path + ".new", path)
+            except OSError as error:
+                if error.args[0] != 2:  # ENOENT: it was moved before power went
+                    raise
+    os.remove(moves)
+
+
 def counted():
     """Count this start; whether it is rescue's."""
     from starts import count
@@ -68,6 +88,10 @@ if __name__ == "__main__":
     # that Wi-Fi and TLS live on.
     gc.threshold(4_096)
     try:
+        try:
+            finish()
+        except Exception as error:  # flash that is full or worn out: shown, and tried again at the next start
+            sys.print_exception(error)
         start()
     finally:  # also when somebody at the prompt interrupts it
         sys.path[:] = NODE

@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from tests.host.virtual import on_board, replug
-from tools import bench_deploy, errors
+from tests.host.virtual import on_board, replug, tree_of
+from tools import ROOT, bench_deploy, errors
 from tools.board import files, ports, repl
+from tools.sim.board.flash import replayed
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)")
 PULLS = 50 if os.environ.get("MOTE_SOAK") else 3
@@ -165,6 +166,98 @@ def test_a_cable_pulled_while_deploying(deploy, tree, virtual, tmp_path, number)
     status, _, said = deploy(line.url)
     assert status == errors.DONE, said
     assert on_board(board, tmp_path) == {**tree, "config.json": b'{"mine": 1}'}
+
+
+def boot(word):
+    """A boot.py that finishes updates as the real one does, without its second for the button."""
+    return f"{files._finish()}\nprint('{word} boot')\n".encode()
+
+
+def whole(tree):
+    """The tree without what only lies staged."""
+    return {name: content for name, content in tree.items() if not name.endswith(".new") and name != files.MOVES}
+
+
+def moments(before, journal):
+    """(flash, tree) at each cut of the power that leaves other files than the cut before; all of them when soaking."""
+    last = None
+    for content in replayed(before, journal):
+        tree = tree_of(content)
+        if tree != last or PULLS == 50:
+            yield content, tree
+        last = tree
+
+
+@pytest.mark.parametrize("via", ["mpremote", "ampy"])
+def test_a_power_cut_at_any_moment_leaves_the_old_tree_or_the_new_one(deploy, tree, virtual, tmp_path, via):
+    tree.update({"boot.py": boot("old"), "main.py": b"print('old main')\n"})
+    journal = tmp_path / "journal"
+    board = virtual(journal=journal)
+    line = board.pty() if via == "ampy" else board.rfc2217()
+    assert deploy(line.url, "--via", via)[0] == errors.DONE
+    old, before, began = on_board(board, tmp_path), board.flash.read(0, board.flash.size_bytes), journal.stat().st_size
+    tree.update({"firmware/node.mpy": b"new node", "firmware/more/air.mpy": b"more", "lib/mqtt.mpy": os.urandom(3_000),
+                 "boot.py": boot("new"), "main.py": b"print('new main')\n"})
+    del tree["firmware/text.txt"], tree["firmware/drivers/air.mpy"]
+    assert deploy(line.url, "--via", via)[0] == errors.DONE
+    cuts = list(moments(before, journal.read_bytes()[began:]))
+    mixed = [found for _, found in cuts if whole(found) not in (old, tree)]
+    assert len(mixed) >= 6, "five moves and two removals have six gaps"
+    listed = False
+    for content, found in cuts:
+        listed = listed or files.MOVES in found
+        mark = len(board.log)
+        board.pull()
+        with open(board.flash.path, "r+b") as file:
+            file.write(content)
+        board.plug()
+        word = "new" if listed else "old"
+        assert board.await_said(f"{word} main".encode(), since=mark), bytes(board.log[mark:])
+        assert whole(on_board(board, tmp_path)) == (tree if listed else old)
+        assert f"{'old' if listed else 'new'} main".encode() not in board.log[mark:]
+    assert not board.noticed()
+
+
+def test_an_update_that_was_broken_off_is_finished_by_the_next_connection_too(deploy, tree, virtual, tmp_path):
+    board = virtual()
+    line = board.rfc2217()
+    deploy(line.url)
+    moves = "+firmware/gone.mpy\n+main.py\n-firmware/text.txt\n"  # the first one was made before the power went
+    run_there(line, f"for p,t in (('main.py.new','x = 1'),('update.txt',{moves!r})):\n"
+                    " with open(p,'w') as f:f.write(t)")
+    tree["main.py"] = b"x = 1"
+    del tree["firmware/text.txt"]
+    status, answer, _ = deploy(line.url)
+    assert (status, answer["sent"], answer["removed"]) == (errors.DONE, [], [])
+    assert ours(board, tmp_path) == tree
+
+
+def test_the_node_s_own_boot_finishes_an_update_before_the_node_starts(deploy, tree, virtual, tmp_path):
+    board = virtual()
+    line = board.rfc2217()
+    with open(os.path.join(ROOT, "boot.py"), "rb") as file:
+        tree["boot.py"] = file.read()
+    deploy(line.url)
+    run_there(line, "for p,t in (('main.py.new','print(\"new main\")'),('update.txt','+main.py\\n')):\n"
+                    " with open(p,'w') as f:f.write(t)")
+    mark = len(board.log)
+    replug(board)
+    assert board.await_said(b"new main", since=mark) and b"main ran" not in board.log[mark:]
+    assert ours(board, tmp_path) == {**tree, "main.py": b'print("new main")'}
+
+
+def test_a_boot_that_knows_nothing_of_updates_is_replaced_before_the_others(deploy, tree, virtual, tmp_path):
+    journal = tmp_path / "journal"
+    board = virtual(journal=journal)
+    line = board.rfc2217()
+    deploy(line.url)  # whose boot.py does not finish anything
+    old, before, began = on_board(board, tmp_path), board.flash.read(0, board.flash.size_bytes), journal.stat().st_size
+    tree.update({"boot.py": boot("new"), "main.py": b"print('new main')\n"})
+    deploy(line.url)
+    for _, found in moments(before, journal.read_bytes()[began:]):
+        if files.MOVES in found or whole(found)["main.py"] != old["main.py"]:
+            assert found["boot.py"] == tree["boot.py"]
+    assert ours(board, tmp_path) == tree
 
 
 def test_what_had_arrived_is_not_sent_again(deploy, tree, virtual):

@@ -50,16 +50,20 @@ def replug(board):
 
 def on_board(board, tmp_path):
     """Path -> content of every file in the board's littlefs, read from a copy by other code than it runs."""
+    copy = os.path.join(tmp_path, "copy")
+    shutil.copyfile(board.flash.path, copy)
+    with open(copy, "rb") as file:
+        return tree_of(file.read())
+
+
+def tree_of(content):
+    """Path -> content of every file in the littlefs of a whole flash (bytes)."""
     from littlefs import LittleFS
 
     from tools.board import images
 
-    copy = os.path.join(tmp_path, "copy")
-    shutil.copyfile(board.flash.path, copy)
-    with open(copy, "rb") as file:
-        content = file.read()
     table = images.partitions(content[images.TABLE_OFFSET:images.TABLE_OFFSET + images.TABLE_BYTES])
-    place = images.file_system(table, board.flash.size_bytes)
+    place = images.file_system(table, len(content))
     system = LittleFS(block_size=4096, block_count=place.size // 4096, mount=False)
     system.context.buffer[:] = content[place.offset:place.offset + place.size]
     system.mount()

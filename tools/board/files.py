@@ -1,8 +1,9 @@
-"""Bringing a board's files up to date: only what changed, each file whole or not at all, in an order that always boots.
+"""Bringing a board's files up to date: only what changed, and all of it or nothing, wherever the power is cut.
 
-New content is staged beside the old (`NAME.new`) and checked there by its SHA-256; when all of it has arrived the files
-take their places within milliseconds, boot.py last. A run that was cut off goes on where it was: what lies staged and
-is right is not sent again.
+New content is staged beside the old (`NAME.new`) and read back there for its SHA-256. When all of it has arrived, a
+list of the moves takes its place in one step: without it the old tree stands, with it boot.py's `finish`, which is run
+from here, too, makes every move at the next start before anything is imported. A run that was cut off earlier goes on
+where it was: what lies staged and is right is not sent again.
 """
 
 import ast
@@ -20,17 +21,21 @@ _WINDOW = 11  # of the compression, as its logarithm: 2 KB of the board's memory
 _OLDEST = (1, 24)
 _BLOCK_BYTES = 4096  # of littlefs: a file takes whole ones
 _SPARE_BLOCKS = 16  # for folders and their logs
+_LOOK_S, _MOVES_S = 60, 60  # to read and hash all files; to move some hundred of them
 FOLDERS = ("firmware", "lib", "rescue")
 _LAST = ("main.py", "boot.py")  # in this order
 _OURS = "lib/mote.txt"  # names of our files in /lib, where other packages may live
+MOVES = "update.txt"  # boot.py looks for it
 
-State = namedtuple("State", "version bytecode machine filesystem free_bytes hashes installed chip_id")
+State = namedtuple("State", "version bytecode machine filesystem free_bytes hashes installed chip_id finishes",
+                   defaults=(True,))
 State.__doc__ = """What is on a board: MicroPython's version as a tuple, the bytecode it reads, its name, the type of
 its file system, free bytes, path -> SHA-256 of every file in our folders and of boot.py and main.py, staged ones
-included, the names that an earlier run put into /lib, and the chip's unique number in hex."""
+included, the names that an earlier run put into /lib, the chip's unique number in hex, and whether its boot.py finishes
+an update."""
 
-_LOOK = """
-import os, sys, hashlib, binascii
+_SHA = """
+import os, hashlib, binascii
 def _sha(p):
  h=hashlib.sha256();b=bytearray(512);m=memoryview(b)
  with open(p,'rb') as f:
@@ -39,6 +44,10 @@ def _sha(p):
    if not n:break
    h.update(m[:n])
  return binascii.hexlify(h.digest()).decode()
+"""
+
+_LOOK = _SHA + """
+import sys
 def _walk(p,top):
  for e in os.ilistdir(p or '/'):
   q=(p+'/'+e[0]) if p else e[0]
@@ -52,14 +61,19 @@ try:
 except Exception:
  _fs=None
 _v=os.statvfs('/')
+_r=os.listdir('/')
+_u='MOVES' in _r
+_b='boot.py' in _r and b'MOVES' in open('boot.py','rb').read()
+_i=sys.implementation
 import machine
-print('[',repr((tuple(sys.implementation.version[:3]),sys.implementation._mpy&255,sys.implementation._machine,_fs,_v[0]*_v[3],binascii.hexlify(machine.unique_id()).decode())),end=',')
+_n=binascii.hexlify(machine.unique_id()).decode()
+print('[',repr((_u,tuple(_i.version[:3]),_i._mpy&255,_i._machine,_fs,_v[0]*_v[3],_n,_b)),end=',')
 _walk('',True)
 print(']')
 """
 
 _HELP = """
-import os, io, binascii, hashlib, deflate
+import io, deflate
 def _z(t):return deflate.DeflateIO(io.BytesIO(binascii.a2b_base64(t)),deflate.ZLIB).read()
 def _dirs(p):
  a=p.split('/')
@@ -88,14 +102,20 @@ def _read(path):
 
 
 def look(board):
-    """The State of the board behind an entered prompt. Raises UserError where no node can live."""
+    """The State of the board behind an entered prompt, with its watchdog held off and an update that was broken off
+    finished. Raises UserError where no node can live."""
+    board.run(repl.HOLD_WATCHDOG)
     roots = [name + ending for name in _LAST for ending in ("", ".new")]
-    said = board.run(_LOOK.replace("FOLDERS", repr(FOLDERS)).replace("ROOTS", repr(roots)), timeout_s=60)
-    (version, bytecode, machine, filesystem, free, chip_id), *found = ast.literal_eval(said.strip())
+    code = _LOOK.replace("FOLDERS", repr(FOLDERS)).replace("ROOTS", repr(roots)).replace("MOVES", MOVES)
+    said = board.run(code, timeout_s=_LOOK_S)
+    (unfinished, *about, chip_id, finishes), *found = ast.literal_eval(said.strip())
+    if unfinished:
+        board.run(_finish(), timeout_s=_MOVES_S)
+        return look(board)
     installed = ()
     if _OURS in dict(found):
         installed = board.run(f"print(open({_OURS!r}).read())").split()
-    state = State(version, bytecode, machine, filesystem, free, dict(found), tuple(installed), chip_id)
+    state = State(*about, dict(found), tuple(installed), chip_id, finishes)
     _refuse(board.name, state)
     return state
 
@@ -144,30 +164,35 @@ def _rank(path):
 
 
 def carry_out(board, files, todo, state, progress=lambda done, total: None):
-    """Send, check, put in place. Raises UserError; then everything is as it was, or as it is to be."""
+    """Send, check, put in place, on a board that was looked at. Raises UserError; then everything is as it was, or will
+    be as it is to be."""
+    if not (todo.send or todo.stage_done or todo.remove):
+        return
     _check_room(board, files, todo, state)
-    board.run(repl.HOLD_WATCHDOG)
     stale = [path for path in todo.remove if path.endswith(".new")]
     if stale:
         board.run(f"import os\nfor p in {stale!r}:os.remove(p)")
-    if todo.send:
-        board.run(_HELP)
+    board.run(_HELP)
     done = 0
     for path in todo.send:
         for step in _steps(path, files[path]):
             board.run(step)
         done += len(files[path])
         progress(done, todo.bytes)
-    _put_in_place(board, todo)
+    _put_in_place(board, todo, state)
 
 
 def write(board, path, content):
     """Replace one file, all or nothing, whatever it is."""
     board.run(repl.HOLD_WATCHDOG)
-    board.run(_HELP)
+    board.run(_SHA + _HELP)
+    _replace(board, path, content)
+
+
+def _replace(board, path, content):
     for step in _steps(path, content):
         board.run(step)
-    board.run(f"import os\nos.rename({path + '.new'!r},{path!r})")
+    board.run(f"os.rename({path + '.new'!r},{path!r})")
 
 
 def _check_room(board, files, todo, state):
@@ -185,11 +210,12 @@ def _steps(path, content):
     for number, chunk in enumerate(chunks):
         code = ""
         if number == 0:
-            code += f"_dirs({path!r})\n_h=hashlib.sha256()\n_f=open({path + '.new'!r},'wb')\n"
-        code += f"_d={_literal(chunk)}\n_h.update(_d)\nif _f.write(_d)!=len(_d):raise OSError(28)\n"
+            code += f"_dirs({path!r})\n_f=open({path + '.new'!r},'wb')\n"
+        code += f"_d={_literal(chunk)}\nif _f.write(_d)!=len(_d):raise OSError(28)\n"
         if number == len(chunks) - 1:
-            digest = hashlib.sha256(content).digest()
-            code += f"_f.close()\nif _h.digest()!={digest!r}:raise ValueError('what arrived of {path} is wrong')\n"
+            digest = hashlib.sha256(content).hexdigest()
+            code += (f"_f.close()\nif _sha({path + '.new'!r})!={digest!r}:"
+                     f"raise ValueError('what arrived of {path} is wrong')\n")
         yield code
 
 
@@ -202,9 +228,21 @@ def _literal(chunk):
     return f"binascii.a2b_base64('{base64.b64encode(chunk).decode()}')"
 
 
-def _put_in_place(board, todo):
-    """Check what was staged once more, as it reads from flash, then rename, in one go."""
+def _put_in_place(board, todo, state):
+    """All has arrived: list the moves, which is the one step that counts, then make them, boot.py's last."""
     places = sorted(todo.send + todo.stage_done, key=_rank)
-    remove = [path for path in todo.remove if not path.endswith(".new")]
-    if places or remove:
-        board.run(f"import os\nfor p in {places!r}:os.rename(p+'.new',p)\nfor p in {remove!r}:os.remove(p)")
+    if "boot.py" in places and not state.finishes:  # one that does not know of the list: ours goes first, and any tree
+        board.run("import os\nos.rename('boot.py.new','boot.py')")  # can live with it
+        places.remove("boot.py")
+    moves = ["-" + path for path in todo.remove if not path.endswith(".new")] + ["+" + path for path in places]
+    if moves:
+        _replace(board, MOVES, "".join(move + "\n" for move in moves).encode())
+        board.run(_finish(), timeout_s=_MOVES_S)
+
+
+def _finish():
+    """boot.py's own function, as code for the prompt."""
+    text = _read(os.path.join(ROOT, "boot.py")).decode()
+    [function] = [part for part in ast.parse(text).body if getattr(part, "name", None) == "finish"]
+    del function.body[0]  # what it does is said here
+    return f"import os\n{ast.unparse(function)}\nfinish()"

@@ -50,11 +50,12 @@ class VirtualBoard:
     """A board in the folder `path`, where its flash is kept. A context manager: it has power and a cable inside.
 
     `access_points`: dicts of ssid, password (or None), rssi. `sensors`: the section of a configuration that says which
-    chips are on its buses. `log` has all it ever said, `faults` the knobs, and `noticed()` what was done wrong to it.
+    chips are on its buses. `journal`: a file for every erase and write of its file system. `log` has all it ever said,
+    `faults` the knobs, and `noticed()` what was done wrong to it.
     """
 
     def __init__(self, path, chip="esp32", flash_bytes=4 << 20, mac=b"\x24\x6f\x28\xa1\xb2\xc3", access_points=(),
-                 sensors=None):
+                 sensors=None, journal=None):
         self.chip = CHIPS[chip]
         self.mac = mac
         self.flash = Flash(str(path), flash_bytes)
@@ -64,6 +65,7 @@ class VirtualBoard:
         self.received_bytes = 0
         self.baud = 115200
         self.access_points = list(access_points)
+        self.journal = str(journal) if journal else None
         self.buses = Buses(sensors, World(1, time.time).sensor)
         self._registers = Registers(self.chip, mac, flash_bytes)
         self._loaders = []
@@ -244,7 +246,7 @@ class VirtualBoard:
             "banner": f"MicroPython {version} on {date}; {self.chip.model}",
             "mpy": 6 | 3 << 8 | _MPY_ARCHITECTURES[chip] << 10, "mac": list(self.mac), "cause": cause.number,
             "pins": {"all": sorted(pins.exist), "input_only": sorted(pins.input_only)}, "buses": pins.i2c_buses,
-            "adc_pins": sorted(pins.adc1 | pins.adc2), "access_points": self.access_points,
+            "adc_pins": sorted(pins.adc1 | pins.adc2), "access_points": self.access_points, "journal": self.journal,
         }
 
     def _live(self, options, raw):

@@ -2,8 +2,10 @@
 
 import mmap
 import os
+import struct
 
 SECTOR_BYTES = 4096
+_RECORD = struct.Struct("<II")  # of a journal: where, how many bytes, which follow; none: a sector was erased
 
 
 class Flash:
@@ -51,3 +53,15 @@ class Flash:
             self.faults.append(f"write of {len(data)} bytes at {offset:#x}, where it is not erased")
             data = bytes(old & new for old, new in zip(before, data, strict=True))
         self._cells[offset:offset + len(data)] = data
+
+
+def replayed(content, journal):
+    """Yield the content of a flash after each erase and write of a `journal` (bytes), from `content` before them on:
+    what a power cut just then leaves behind."""
+    cells, at = bytearray(content), 0
+    while at < len(journal):
+        offset, length = _RECORD.unpack_from(journal, at)
+        at += _RECORD.size
+        cells[offset:offset + (length or SECTOR_BYTES)] = journal[at:at + length] or b"\xff" * SECTOR_BYTES
+        at += length
+        yield bytes(cells)

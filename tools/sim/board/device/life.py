@@ -65,7 +65,7 @@ def become(options):
     sys.path.append(options["root"])
     from tools.host.wire import Wire
 
-    device = nor.Partition(options["flash"], options["vfs_offset"], options["vfs_bytes"], tell)
+    device = nor.Partition(options["flash"], options["vfs_offset"], options["vfs_bytes"], tell, options["journal"])
     wire = Wire(options["wire"])
     vfs.umount("/")
     mount(device)
