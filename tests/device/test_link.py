@@ -388,11 +388,12 @@ async def pauses(rig, seconds):
 async def test_the_window_is_wide_when_the_broker_is_away():
     async with Rig() as rig:
         rig.board.open_fails = OSError(111)
-        equal((await pauses(rig, 200))[:7], [2.5, 5, 10, 20, 30, 30, 30], "half of 5, 10, 20, 40, 60, 60 s:")
+        equal((await pauses(rig, 200))[:12], [2.5, 2.5, 5, 5, 5, 10, 10, 10, 20, 20, 20, 30],
+              "half of 5, 5, 10, 10, 10, 20, 20, 20, 40, 40, 40, 60 s:")
         rig.check()
     async with Rig(reconnect_window_s=60, reconnect_cap_s=300) as rig:
         rig.board.open_fails = OSError(111)
-        equal((await pauses(rig, 700))[:5], [30, 60, 120, 150, 150], "a fleet:")
+        equal((await pauses(rig, 700))[:7], [30, 30, 60, 60, 60, 120, 120], "a fleet:")
     for chance, first in ((0.001, 0.005), (0.999, 4.995)):
         async with Rig() as rig:
             rig.board.open_fails = OSError(111)
@@ -422,7 +423,7 @@ async def test_the_window_is_narrow_when_only_our_wifi_fell():
         rig.board.join_fails = OSError("no such network")
         rig.line.hang_up(OSError(113))
         await rig.pass_ms(40_000)
-        equal(len(rig.board.joins), 5, "half of 2, 4, 8, 16 and 32 s:")
+        equal(len(rig.board.joins), 10, "half of 2, 2, 4, 4, 4, 8, 8, 8, 16 and 16 s:")
         equal(rig.board.joins[0], CONFIG["wifi"])
         equal(len(rig.board.opened), 1, "no connection without a network:")
         rig.board.join_fails = None
@@ -436,20 +437,20 @@ async def test_short_sessions_do_not_reset_the_backoff():
     async with Rig() as rig:
         await rig.go()
         waits = []
-        for _ in range(5):
+        for _ in range(6):
             await rig.pass_ms(20_000)
             rig.line.hang_up()
             await rig.pass_ms(0)
             waits.append(rig.board.said[-1])
             await rig.pass_ms(31_000)
             equal(rig.link.state, "online")
-        equal(waits, ["link: next attempt in %d ms" % ms for ms in (2500, 5000, 10_000, 20_000, 30_000)])
+        equal(waits, ["link: next attempt in %d ms" % ms for ms in (2500, 2500, 5000, 5000, 5000, 10_000)])
 
 
 async def test_a_session_that_lasted_resets_the_backoff():
     async with Rig() as rig:
         await rig.go()
-        for lasts_ms, wait in ((20_000, 2500), (20_000, 5000), (61_000, 2500), (20_000, 5000)):
+        for lasts_ms, wait in ((20_000, 2500), (20_000, 2500), (20_000, 5000), (61_000, 2500), (20_000, 2500)):
             await rig.pass_ms(lasts_ms)
             rig.line.hang_up()
             await rig.pass_ms(0)
@@ -464,7 +465,7 @@ async def test_attempts_after_a_session_that_lasted_back_off_too():
         rig.board.open_fails = OSError(111)
         rig.line.hang_up()
         await rig.pass_ms(30_000)
-        equal(rig.attempts_ms()[1:3], [5_000, 10_000])
+        equal(rig.attempts_ms()[1:4], [2_500, 5_000, 5_000])
 
 
 async def test_an_attempt_that_takes_long_is_no_session_that_lasted():
@@ -472,7 +473,7 @@ async def test_an_attempt_that_takes_long_is_no_session_that_lasted():
         rig.board.hangs = True
         await rig.go(120_000)
         waits = [line for line in rig.board.said if "next attempt" in line]
-        equal(waits[:5], ["link: next attempt in %d ms" % ms for ms in (500, 1000, 2000, 4000, 5000)])
+        equal(waits[:5], ["link: next attempt in %d ms" % ms for ms in (500, 500, 1000, 1000, 1000)])
 
 
 async def test_every_step_of_an_attempt_has_a_deadline():
