@@ -17,6 +17,7 @@ from mqtt_writer import Writer
 LINK_ERRORS = (OSError, EOFError, asyncio.TimeoutError)
 
 _TICK_MS = 800  # how often deadlines are looked at, a tenth of `answer_s`; less when the keepalive is short
+_REST = 5  # ticks in one when nothing waits: each look wakes a processor that could have slept
 _CONNACK = 0x20
 _PUBLISH = 3  # in the upper half of the first byte
 _PUBACK = 0x40
@@ -179,16 +180,20 @@ class Client(Writer):
     published = staticmethod(published)
 
     async def watch(self):
-        """Once a tick (which needs no clock): has anything been waited for too long, is it time to ping (3.1.2.10)?"""
+        """Once a tick (which needs no clock): has anything been waited for too long, is it time to ping (3.1.2.10)?
+        What begins in a rest is waited for by that much longer."""
         reader, tokens = self.reader, self.tokens
         window = len(tokens)
         unheard_s = unsent_s = stuck = oldest = 0  # oldest: of the publishes that wait, or the next
         tick_s = min(_TICK_MS / 1000, self.answer_s, self.keepalive_s / 4 or self.answer_s)
         most = round(self.answer_s / tick_s)
+        waited = 1  # at the beginning for CONNACK
+        rest_s = max(tick_s, min(_REST * tick_s, self.keepalive_s / 4))
         while True:
-            await asyncio.sleep(tick_s)
-            unheard_s = 0 if reader.heard else unheard_s + tick_s
-            unsent_s = 0 if self.sent else unsent_s + tick_s
+            slept_s = tick_s if waited else rest_s
+            await asyncio.sleep(slept_s)
+            unheard_s = 0 if reader.heard else unheard_s + slept_s
+            unsent_s = 0 if self.sent else unsent_s + slept_s
             reader.heard = self.sent = False
             before, oldest = oldest, self.next - window
             while oldest < self.next and tokens[oldest % window] is None:
@@ -205,4 +210,4 @@ class Client(Writer):
             if 0 < self.keepalive_s / 2 <= max(unheard_s, unsent_s) and not self.pinged:
                 self.append(b"\xc0\x00")  # PINGREQ
                 self.flush()
-                unheard_s, self.pinged = 0, 1
+                unheard_s, self.pinged, waited = 0, 1, 1

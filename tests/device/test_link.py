@@ -521,6 +521,29 @@ async def test_a_quiet_session_is_kept_alive():
         assert 20 <= rig.line.pings <= 70, rig.line.pings
 
 
+async def test_a_quiet_session_lets_the_processor_sleep():
+    async with Rig() as rig:
+        await rig.go(5_000)
+        looks = []
+        sleep_ms = rig.board.sleep_ms
+        rig.board.sleep_ms = lambda ms: (ms > 100 and looks.append(ms), sleep_ms(ms))[1]  # the outbox has turns, too
+        await rig.pass_ms(MINUTE_MS)
+        assert len(looks) <= 20, "every 4 s, sooner only while a ping waits for its answer: %s" % looks
+        assert rig.line.pings, "and yet it is kept alive"
+
+
+async def test_what_begins_while_nothing_was_waited_for_has_its_deadline_too():
+    for late_ms in range(0, 4_000, 500):  # wherever in the rest between two looks
+        async with Rig() as rig:
+            await rig.go(5_000 + late_ms)
+            rig.broker.acknowledges = False
+            rig.add(1)
+            await rig.pass_ms(8_000)
+            equal(rig.link.state, "online")
+            await rig.pass_ms(4_900)
+            assert rig.link.fault == "no answer in time", rig.link.fault
+
+
 async def test_a_slow_close_holds_up_nothing_for_long():
     async with Rig() as rig:
         rig.broker.slow_close = True
