@@ -61,16 +61,19 @@ class Board:
         self._wlan, self._waking = None, True
         self._watchdog = None
         self._doubts = 0  # attempts to set the clock, one after the other, that failed
+        self.drift = 0, 0  # of the clock: when it was last set (Unix seconds), by how many ppm it is slow
         self.clock_refused = 0  # answers of time servers that were none, or not believed
         random.seed(int.from_bytes(os.urandom(4), "little"))
 
     def time_s(self):
         """Unix seconds, None while nobody has told them."""
-        return self._shown_s() if self._clock_s >= 0 and self._shown_s() >= _FIRST_S else None
+        now_s = self.clock_ms() // 1000
+        return now_s if self._clock_s >= 0 and now_s >= _FIRST_S else None
 
     def clock_ms(self):
-        """Milliseconds of the clock that goes on through deep sleep; jumps when it is set."""
-        return time.time_ns() // 1_000_000 + 1000 * self._epoch_s
+        """Milliseconds of the clock that goes on through deep sleep, corrected by `drift`; jumps when it is set."""
+        shown_ms = time.time_ns() // 1_000_000 + 1000 * self._epoch_s
+        return shown_ms + (shown_ms // 1000 - self.drift[0]) * self.drift[1] // 1000
 
     awake_ms = staticmethod(time.ticks_ms)  # since this start, where ticks begin
 
@@ -79,9 +82,10 @@ class Board:
         patient = self._doubts < _PATIENCE  # else what was believed may be what is wrong
         shown_s, floor_s = (self.time_s(), max(_FIRST_S, abs(self._clock_s))) if patient else (None, _FIRST_S)
         self._doubts += 1
-        now_s = await _lent("sntp").ask(servers, socket, self, shown_s, floor_s)
-        self._doubts = 0
-        self._show(now_s)
+        now_ms = await _lent("sntp").ask(servers, socket, self, shown_s, floor_s)
+        now_s, self._doubts = now_ms // 1000, 0
+        self.drift = _lent("drift").learned(self.drift, self.clock_ms(), now_ms)
+        self._show(now_ms)
         if self._clock_s < 0 or abs(now_s - self._clock_s) > _DAY_S:
             self._keep(now_s)
 
@@ -91,19 +95,16 @@ class Board:
             floor_s = max(_FIRST_S, abs(self._clock_s))
             if self._clock_s >= 0:
                 self._keep(-floor_s)  # first, or a reset would make a truth of it
-            if self._shown_s() < floor_s:
-                self._show(floor_s)
+            if self.clock_ms() < 1000 * floor_s:
+                self._show(1000 * floor_s)
 
     def _keep(self, clock_s):
         self.files.save(_CLOCK, str(clock_s).encode())
         self._clock_s = clock_s
 
-    def _shown_s(self):
-        return int(time.time()) + self._epoch_s
-
-    def _show(self, unix_s):
-        now = time.gmtime(unix_s - self._epoch_s)
-        machine.RTC().datetime(now[:3] + (now[6],) + now[3:6] + (0,))
+    def _show(self, unix_ms):
+        now = time.gmtime(unix_ms // 1000 - self._epoch_s)
+        machine.RTC().datetime(now[:3] + (now[6],) + now[3:6] + (unix_ms % 1000 * 1000,))
 
     def i2c(self, bus):
         if bus not in self._buses:
@@ -185,15 +186,10 @@ class Board:
         """Sleep, and start anew after `ms` or when `pin` (one that can wake the chip) changes; never returns."""
         if pin is not None:
             try:
-                wake = _device(machine.Pin, pin, machine.Pin.IN)
-                level = esp32.WAKEUP_ALL_LOW if wake.value() else esp32.WAKEUP_ANY_HIGH
-                if hasattr(esp32, "wake_on_ext0"):
-                    esp32.wake_on_ext0(wake, level)
-                else:
-                    esp32.wake_on_gpio((wake,), level)
+                _lent("wake_pin").arm(machine, esp32, pin)
             except (OSError, ValueError, AttributeError) as error:  # the clock is left
                 self.log("power.wake_pin: %s" % error)
-        machine.deepsleep(ms)
+        machine.deepsleep(ms - ms * self.drift[1] // 1_000_000)
 
     def memory(self):
         """gc.mem_free() counts a block that Python might take from the rest of the system, which needs it."""

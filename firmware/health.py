@@ -19,6 +19,7 @@ def fields(board, link, outbox, sampler, control, settings, low):
         "rejected": sampler.rejected,
         "unchanged": sampler.unchanged,
         "refused": settings.refused,
+        "clock_ppm": board.drift[1],
         "clock_refused": board.clock_refused,
         "lost": {"commands": control.dropped, "messages": link.dropped},
     }

@@ -33,8 +33,10 @@ _FIELDS = (
     "missing",  # readings that never were, by cause
     "bad",
     "range",
+    "set_s",  # the board's drift: when the clock was last set (Unix seconds)
+    "slow_ppm",  # and by how much it is slow
 )
-_FORMAT = 2  # comes first; another one is another program's, and a new beginning
+_FORMAT = 3  # comes first; another one is another program's, and a new beginning
 _HEAD = ">%dI" % (1 + len(_FIELDS))
 _HEAD_BYTES = 4 + 4 * len(_FIELDS)
 _UPTIME = 128  # flag in the sensor index: the time is of a clock that nobody had set
@@ -54,6 +56,7 @@ class Kept:
             self._parse(data, _HEAD_BYTES + 2)
         for name, value in zip(_FIELDS, values[1:]):
             setattr(self, name, value)
+        self.slow_ppm -= self.slow_ppm >> 31 << 32  # may be negative
 
     def _parse(self, data, at):
         end = at + (data[at - 2] << 8 | data[at - 1])

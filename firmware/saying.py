@@ -62,6 +62,7 @@ def diagnostics(board, kept):
         "idf_free": idf_free,
         "idf_largest": idf_largest,
         "reconnects": kept.failed,
+        "clock_ppm": board.drift[1],
         "clock_refused": board.clock_refused,
         "produced": kept.seq,
         "acknowledged": kept.acknowledged,

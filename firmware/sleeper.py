@@ -47,7 +47,7 @@ class Node:
         does not sleep. Raises ConfigError when the provisioned configuration is wrong."""
         retained = self._fetch("retained")
         self._kept = kept = Kept(retained.load(self._board, retained.SLEEP))
-        self._board.hints = kept.hints
+        self._board.hints, self._board.drift = kept.hints, (kept.set_s, kept.slow_ppm)
         self._says = self._fetch("firmware.saying")
         self._told = kept.told, kept.tell_s
         self._settings = self._fetch("firmware.changes").begin(self._fetch, self._board)
@@ -75,8 +75,8 @@ class Node:
         return "stopped" if self._stopping else "asleep"
 
     def _keep(self):
-        retained = self._fetch("retained")
-        self._kept.hints = self._board.hints
+        retained, kept = self._fetch("retained"), self._kept
+        kept.hints, (kept.set_s, kept.slow_ppm) = self._board.hints, self._board.drift
         retained.save(self._board, retained.SLEEP, self._kept.dump())
 
     def _change(self, verb, *arguments):

@@ -4,8 +4,8 @@ from mqtt import LINK_ERRORS
 from together import within
 
 _LIMIT_S = 10  # of a wake's time
-_SYNC_S = 86_400  # the clock of an ESP32 is off by some seconds a day
-_SYNC_SOON_S = 3_600
+_SYNC_S = 86_400
+_SYNC_SOON_S = 3_600  # also after the first answer: the second tells how wrong the clock goes, by minutes a day
 
 
 def due(board, kept):
@@ -19,7 +19,7 @@ async def ask(board, kept, config, uptime_ms):
     Where nobody has told the time and TLS needs one, it is guessed here, not when the connection is opened: the times
     of readings that wait follow each jump of the clock, and stay unknown.
     """
-    before_s, began_ms = board.clock_ms() // 1000, uptime_ms()
+    before_s, began_ms, first = board.clock_ms() // 1000, uptime_ms(), not board.drift[0]
     problem = None
     try:
         await within(_LIMIT_S, board.sync_time(config["time"]["servers"]))
@@ -29,5 +29,5 @@ async def ask(board, kept, config, uptime_ms):
             board.guess_time()
     now_s = board.clock_ms() // 1000
     kept.set_clock(now_s - before_s - (uptime_ms() - began_ms) // 1000, problem is None)
-    kept.sync_s = now_s + (_SYNC_SOON_S if problem else _SYNC_S)
+    kept.sync_s = now_s + (_SYNC_SOON_S if problem or first else _SYNC_S)
     return problem

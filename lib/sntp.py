@@ -57,8 +57,8 @@ def choose(found, shown_ms, floor_ms):
 
 
 async def ask(servers, socket, board, shown_s=None, floor_s=FIRST_S):
-    """Unix seconds by the answer with the shortest round trip of a few; `shown_s` is what the clock shows when it was
-    set, `floor_s` a time that is surely past. Raises OSError when no server answers, or none can be right.
+    """Unix milliseconds by the answer with the shortest round trip of a few; `shown_s` is what the clock shows when it
+    was set, `floor_s` a time that is surely past. Raises OSError when no server answers, or none can be right.
 
     `socket` is the module; `board` has `sleep_ms`, `ticks_ms` and `ticks_diff`, and counts in `clock_refused` what was
     no answer to this, and answers that were not believed. A name lookup blocks.
@@ -76,7 +76,7 @@ async def ask(servers, socket, board, shown_s=None, floor_s=FIRST_S):
     good = choose(found, None if shown_s is None else shown_s * 1_000, floor_s * 1_000)
     board.clock_refused += len(found) - len(good)
     if good:
-        return (min(good)[1] + board.ticks_diff(board.ticks_ms(), began) + 500) // 1_000
+        return min(good)[1] + board.ticks_diff(board.ticks_ms(), began)
     raise OSError("; ".join(problems if not found else ["the time that is told cannot be right"]))
 
 

@@ -59,7 +59,7 @@ WHAT = {
     "homeassistant.controls": "whether single keys may be set from its page",
     "config.key": "once set, only documents and factory resets signed with it are obeyed (SECURITY.md)",
     "config.trial_s": "how long a change of the connection may take to prove itself before it is taken back",
-    "time.servers": "time servers, the first that answers",
+    "time.servers": "time servers; of a few answers the quickest counts",
     "power.mode": "`always`: the node never sleeps; `deepsleep`: it sleeps between readings (docs/power.md)",
     "power.send_every": "only each so many-th wake connects, and brings all readings since the last",
     "power.awake_s": "the longest that a wake may last",

@@ -99,6 +99,7 @@ class Board:
         self.woken_ms = 0
         self.hints = None
         self.clock_refused = 0
+        self.drift = 0, 0
         self.log = self.said.append
         self._sleepers = []
         self._count = 0

@@ -25,8 +25,8 @@ BASE = {
 TOP = "mote/fake-a1b2c3/"
 PAIR = (("warmth", "m", "\u00b0C", 1, "temperature", -40, 85), ("wet", "m", "%", 0, "humidity", 0, 100))
 ONE = (("count", "t", None, 0, None, 0, 1_000_000),)
-DIAGNOSTICS = ["acknowledged", "boot", "clock_refused", "dropped", "heap_free", "heap_low", "idf_free", "idf_largest",
-               "inherited",
+DIAGNOSTICS = ["acknowledged", "boot", "clock_ppm", "clock_refused", "dropped", "heap_free", "heap_low", "idf_free",
+               "idf_largest", "inherited",
                "lost", "produced", "queued", "reconnects", "refused", "rejected", "rssi",
                "unchanged", "uptime_s"]
 MINUTE_MS = 60_000

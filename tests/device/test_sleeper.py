@@ -466,6 +466,24 @@ async def test_readings_before_the_clock_was_known_get_their_time_from_it():
             equal(times, [1_800_000_000 + ms // 1000 for ms in taken_ms])
 
 
+async def test_what_is_learned_of_the_clock_goes_from_wake_to_wake():
+    async with Naps(dict(BASE, sensors={"air": {"driver": "nap"}}), interval_s=600) as naps:
+        board = naps.board
+        asked_ms = []
+
+        async def sync_time(servers):
+            asked_ms.append(board.now_ms)
+            board.drift = board.time_s(), -7_000 if board.drift[0] else 0
+
+        board.sync_time = sync_time
+        for _ in range(6 * 27):
+            board.drift = 0, 0  # a start knows nothing
+            await naps.wake(2_000)
+        hours = [round((after - before) / 3_600_000) for before, after in zip(asked_ms, asked_ms[1:])]
+        equal(hours, [1, 24], "the second answer comes soon, as it is the one that teaches:")
+        equal((naps.kept().slow_ppm, board.drift[1]), (-7_000, -7_000))
+
+
 async def test_a_time_that_was_only_guessed_is_told_to_nobody():
     async with Naps(dict(BASE, mqtt={"host": "broker.test", "tls": {"ca": "ca.der"}})) as naps:
         naps.board.unix_s = None

@@ -43,6 +43,7 @@ class HostBoard(World):
         self.woken_by_pin = options.get("woken_by_pin", False)
         self.hints = None
         self.clock_refused = 0
+        self.drift = 0, 0
         self.random = random.random
         random.seed(int.from_bytes(os.urandom(4), "little"))
         if options.get("wire") is not None and not options.get("buses"):

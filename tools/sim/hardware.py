@@ -6,6 +6,7 @@ The contract is the one that every board passes: tests/device/test_board_contrac
 import asyncio
 from binascii import crc32
 
+import drift
 import sntp
 import wifi
 from tools.sim.flash import Flash
@@ -47,7 +48,7 @@ class Hardware:
         self.drift_ppm = 0
         self.dns = "ok"
         self.heap_free = _RAM_FREE
-        self.rtc = None  # (Unix seconds, its clock in us then), None after a loss of power
+        self.rtc = None  # (Unix ms, its clock in us then), None after a loss of power
         self.memory = b""  # what outlives a reset and deep sleep
         self.starts = 0
 
@@ -75,6 +76,7 @@ class Board:
         self.i2c_pins = None, None
         self.hints = None
         self.clock_refused = 0
+        self.drift = 0, 0
         self.woken_by_pin = False
         self.dead = False
         self.log = hardware.world.log(hardware)
@@ -119,21 +121,22 @@ class Board:
 
     def time_s(self):
         """Unix seconds, None while nobody has told them since the power came."""
-        rtc = self._hardware.rtc
-        return None if rtc is None else rtc[0] + (self._hardware.local_us() - rtc[1]) // 1_000_000
+        return None if self._hardware.rtc is None else self.clock_ms() // 1_000
 
     async def sync_time(self, servers):
         """Set the clock with lib/sntp. OSError: no server answers."""
-        unix_s = await sntp.ask(servers, self._sockets, self, self.time_s())
+        unix_ms = await sntp.ask(servers, self._sockets, self, self.time_s())
         if not self.dead:
-            self._hardware.rtc = unix_s, self._hardware.local_us()
+            self.drift = drift.learned(self.drift, self.clock_ms(), unix_ms)
+            self._hardware.rtc = unix_ms, self._hardware.local_us()
 
     def guess_time(self):
         """Nothing here judges certificates."""
 
     def clock_ms(self):
         rtc, local_us = self._hardware.rtc, self._hardware.local_us()
-        return YEAR_2000_MS + local_us // 1_000 if rtc is None else rtc[0] * 1_000 + (local_us - rtc[1]) // 1_000
+        shown_ms = YEAR_2000_MS + local_us // 1_000 if rtc is None else rtc[0] + (local_us - rtc[1]) // 1_000
+        return shown_ms + (shown_ms // 1000 - self.drift[0]) * self.drift[1] // 1000
 
     def awake_ms(self):
         return (self._hardware.local_us() - self._began_us) // 1_000

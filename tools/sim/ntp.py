@@ -21,7 +21,8 @@ class TimeServer:
             return None
         nonce = bytes(8) if self.forged else request[40:48]
         seconds = (int(unix_s) + self.lie_s + _NTP_ERA_0_S) % (1 << 32)
-        return bytes((0x24, self.stratum)) + bytes(22) + nonce + bytes(8) + struct.pack(">II", seconds, 0)
+        fraction = int(unix_s % 1 * (1 << 32))
+        return bytes((0x24, self.stratum)) + bytes(22) + nonce + bytes(8) + struct.pack(">II", seconds, fraction)
 
 
 class Sockets:

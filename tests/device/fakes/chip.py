@@ -71,10 +71,10 @@ class Rtc:
         self._esp32.rtc = bytes(data[0])
 
     def datetime(self, value):
-        """Set it: (year, month, day, weekday, hour, minute, second, subsecond)."""
-        year, month, day, weekday, hour, minute, second, subsecond = value
-        assert 2000 <= year < 2100 and 0 <= weekday <= 7 and subsecond == 0
-        self._clock.set(_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second)
+        """Set it: (year, month, day, weekday, hour, minute, second, microsecond)."""
+        year, month, day, weekday, hour, minute, second, microsecond = value
+        assert 2000 <= year < 2100 and 0 <= weekday <= 7 and 0 <= microsecond < 1_000_000
+        self._clock.set(_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second, microsecond)
 
 
 def _days(year, month, day):

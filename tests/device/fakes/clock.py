@@ -8,16 +8,25 @@ _YEARS_30_S = 946684800
 
 
 class Clock:
-    """The `time` module of a port that counts from 2000, at its power-on unless `unix_s` is set."""
+    """The `time` module of a port that counts from 2000, at its power-on unless it is set.
+
+    `now_ms` is the world's time; the clock gains `fast_ppm` on it, the ticks do not.
+    """
 
     def __init__(self):
         self.now_ms = _PERIOD_MS - 700  # never wraps, as the world's time does not
-        self.set_ms = self.now_ms
-        self.set_s = _YEARS_30_S
+        self.fast_ppm = 0
+        self._set_at_ms = self.now_ms
+        self._set_us = _YEARS_30_S * 1_000_000
 
-    def set(self, unix_s):
-        self.set_s = unix_s
-        self.set_ms = self.now_ms
+    def set(self, unix_s, microseconds=0):
+        self._set_us = unix_s * 1_000_000 + microseconds
+        self._set_at_ms = self.now_ms
+
+    def _shown_us(self):
+        """Since 2000."""
+        passed_us = (self.now_ms - self._set_at_ms) * (1_000_000 + self.fast_ppm) // 1_000
+        return self._set_us + passed_us - _YEARS_30_S * 1_000_000
 
     def ticks_ms(self):
         return self.now_ms % _PERIOD_MS
@@ -32,10 +41,10 @@ class Clock:
         return (a + ms) % _PERIOD_MS
 
     def time(self):
-        return self.set_s + (self.now_ms - self.set_ms) // 1000 - _YEARS_30_S
+        return self._shown_us() // 1_000_000
 
     def time_ns(self):
-        return (1000 * (self.set_s - _YEARS_30_S) + self.now_ms - self.set_ms) * 1_000_000
+        return self._shown_us() * 1_000
 
     def gmtime(self, seconds):
         return tuple(time.gmtime(seconds + _YEARS_30_S))[:8]
