@@ -87,6 +87,12 @@ def _profile(name):
     return profile
 
 
+def checked(text):
+    """The text, when it is a broker's address. Raises UserError."""
+    _address(text)
+    return text
+
+
 def _address(text):
     """(host, port, TLS?, user or None) of a broker's address. Raises UserError."""
     try:

@@ -41,6 +41,17 @@ def assigned(document, assignments):
     return patching.changed(document, [patching.assignment(text) for text in assignments])
 
 
+def fitting(*path):
+    """A check for tools.asking: the answer, when it (or `value` for it) may stand at this path of a configuration."""
+    def check(answer, value=None):
+        document = patching.changed({"mqtt": {"host": "broker"}}, [(path, answer if value is None else value)])
+        for _, _, allowed in table.check(document):
+            raise errors.UserError(f"wanted: {allowed.removesuffix(' or null')}")
+        return answer
+
+    return check
+
+
 def authority(path):
     """`mqtt.tls` for the authority in a PEM file: its certificates travel in the configuration. Raises UserError."""
     try:
@@ -175,9 +186,3 @@ def text_of(document):
     """A configuration as bytes, as it goes to a board."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
-
-def label(node, document):
-    """What to print on a node's case: its name for people, and a text for a QR code without any secret."""
-    about = document.get("node", {})
-    lines = [about.get("name") or node, about.get("area") or "", node]
-    return [line for line in lines if line], f"MOTE:{node}"

@@ -62,9 +62,8 @@ def test_a_fleet_has_credentials_of_its_own(provision, fleet, tmp_path):
     assert one["mqtt"]["password"] != two["mqtt"]["password"]
     assert one["wifi"] == {"home": {"password": "correct horse"}}
     assert mode(tmp_path / "out/north-1.json") == mode(tmp_path / "acl/passwords") == 0o600
-    for text in (said, (tmp_path / "out/labels.txt").read_text(), (tmp_path / "acl/passwords").read_text()):
+    for text in (said, (tmp_path / "out/labels.html").read_text(), (tmp_path / "acl/passwords").read_text()):
         assert one["mqtt"]["password"] not in text and "correct horse" not in text
-    assert "MOTE:north-1" in (tmp_path / "out/labels.txt").read_text()
 
 
 def test_a_second_run_keeps_the_passwords_and_other_users(provision, fleet, tmp_path):

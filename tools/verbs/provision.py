@@ -1,16 +1,18 @@
 """`mote provision`: a configuration for a node, onto its board or into files, with credentials of its own."""
 
-import getpass
+import contextlib
 import json
 import os
 import sys
 
-from tools import ROOT, connection, errors, keys, provisioning, topics
+from tools import ROOT, asking, connection, errors, keys, labels, provisioning, topics
 from tools.board import files, i2c, options
 from tools.verbs import deploy
 
 HELP = "write a node's configuration: Wi-Fi, broker, sensors, credentials of its own"
 EXAMPLE = "mote provision --port /dev/ttyUSB0 --name Greenhouse --broker mqtt://192.168.1.10 --wifi my-network"
+
+_LEFT_OUT = "-"
 
 
 def add_arguments(parser):
@@ -20,6 +22,9 @@ def add_arguments(parser):
     parser.add_argument("--fleet", metavar="CSV",
                         help="a configuration for each line: columns id, name, area, groups, and any key of "
                              "docs/config.md; needs --out")
+    parser.add_argument("--label", metavar="TEXT", default=labels.PLAIN,
+                        help="what the QR codes of labels.html say: any key of docs/config.md may stand in braces, "
+                             "also a secret one; such as https://example.org/{id} (default " + labels.PLAIN + ")")
     parser.add_argument("--json", action="store_true", help="one JSON object: nodes and the files written, no secrets")
 
 
@@ -51,53 +56,68 @@ def add_document(parser):
 def run(args):
     if args.fleet:
         return run_fleet(args)
-    document = template(args)
+    label = labels.Template(args.label)
+    if args.out and not args.id:
+        raise errors.UserError("--out needs --id: without a board nobody knows its MAC")
+    if args.label != labels.PLAIN and not args.out:
+        raise errors.UserError("--label is for the labels.html of --out DIR")
+    document = settled(template(args), args)
     if args.out:
-        if not args.id:
-            raise errors.UserError("--out needs --id: without a board nobody knows its MAC")
         document = complete(document, args, topics.node_id(args.id))
+        label.of(args.id, document)  # raises for one that cannot be, before anything is written
         os.makedirs(args.out, exist_ok=True)
         path = os.path.join(args.out, args.id + ".json")
         provisioning.write_secret(path, provisioning.text_of(document))
-        return told(args, {args.id: document}, [path])
+        return told(args, {args.id: document}, [path], label)
     [name] = options.ports(args)
     with deploy.connected(name) as board:
-        document = onto_board(board, document, args, files.look(board))
+        try:
+            document = onto_board(board, document, args, files.look(board))
+        except (KeyboardInterrupt, errors.UserError):
+            with contextlib.suppress(errors.UserError):
+                board.restart()  # it goes on as it was
+            raise
         board.restart()
-    return told(args, {document["node"]["id"]: document}, [])
+    return told(args, {document["node"]["id"]: document}, [], label)
 
 
 def run_fleet(args):
     if not args.out:
         raise errors.UserError("--fleet needs --out DIR, where the configurations go")
+    label = labels.Template(args.label)
     base = settled(template(args), args)
     documents = provisioning.fleet(args.fleet, base, lambda node: kept_password(os.path.join(args.out, node + ".json")))
     if args.signed:
         documents = {node: signed(document, node) for node, document in documents.items()}
+    for node, document in documents.items():
+        label.of(node, document)  # raises for one that cannot be, before anything is written
     os.makedirs(args.out, mode=0o700, exist_ok=True)
     paths = [os.path.join(args.out, node + ".json") for node in documents]
     for path, document in zip(paths, documents.values(), strict=True):
         provisioning.write_secret(path, provisioning.text_of(document))
-    return told(args, documents, paths)
+    return told(args, documents, paths, label)
 
 
-def told(args, documents, paths):
+def told(args, documents, paths, label):
     """Write what the broker needs and the labels, and say where everything is. No secret is printed."""
     if args.acl:
         paths = paths + provisioning.write_access(args.acl, args.engine, documents)
-    labels = {node: provisioning.label(node, document) for node, document in documents.items()}
     if args.out:
-        path = os.path.join(args.out, "labels.txt")
-        text = "\n\n".join("\n".join([*lines, code]) for lines, code in labels.values()) + "\n"
-        provisioning.write_secret(path, text.encode(), 0o644)
+        path = os.path.join(args.out, "labels.html")
+        page = labels.page([label.of(node, document) for node, document in documents.items()])
+        provisioning.write_secret(path, page.encode(), 0o600 if label.secret else 0o644)
         paths = paths + [path]
+    shown = {node: labels.HIDDEN if label.secret else label.of(node, document).code
+             for node, document in documents.items()}
     if args.json:
-        print(json.dumps({"nodes": sorted(documents), "files": paths,
-                          "labels": {node: code for node, (_, code) in labels.items()}}))
+        print(json.dumps({"nodes": sorted(documents), "files": paths, "labels": shown}))
     else:
-        for node, (lines, code) in labels.items():
-            print(f"{node}: {', '.join(lines[:-1]) or 'no name'}; label: {code}")
+        for node, document in documents.items():
+            lines = label.of(node, document).lines[:-1]
+            print(f"{node}: {', '.join(map(topics.text, lines)) or 'no name'}; label: {topics.text(shown[node])}")
         print("\n".join(f"wrote {path}" for path in paths))
+        if args.out and label.secret:
+            print(f"{path} holds secrets, as --label asks for: it is readable for you alone, keep it so.")
     return errors.DONE
 
 
@@ -133,52 +153,89 @@ def sensors(board, args):
     found, remarks = i2c.proposed(i2c.scan(board, args.scl, args.sda))
     for remark in remarks:
         print(f"  {remark}", file=sys.stderr)
-    for name, options_ in list(found.items()):
+    named = {}
+
+    def name_of(answer):
+        if answer in named:
+            raise errors.UserError(f"{answer} is the name of another one")
+        return answer if answer == _LEFT_OUT else provisioning.fitting("sensors", answer, "driver")(answer, "bme280")
+
+    for name, options_ in found.items():
         about = f"{options_['driver']} at 0x{options_['address']:02x} of bus {options_['bus']}"
-        answer = ask(args, f"{about}: name (- leaves it out)", name)
-        del found[name]
-        if answer != "-":
-            found[answer] = options_
-    return found
+        answer = asking.ask(args, f"{about}: name ({_LEFT_OUT} leaves it out)", name, name_of)
+        if answer != _LEFT_OUT:
+            named[answer] = options_
+    return named
 
 
 def settled(document, args):
-    """The document with what the options say, and what the person answers for what is missing."""
-    target = connection.target(args) if args.broker or args.profile else None
-    mqtt = dict(document.get("mqtt", {}))
-    if target:
-        mqtt.update(host=target.host, port=target.port)
-        if args.base or args.profile:
-            mqtt["base"] = target.base
-        if target.tls:
-            if not target.ca:
-                raise errors.UserError("a node trusts no authority of its own: name the broker's with --ca FILE")
-            mqtt["tls"] = provisioning.authority(target.ca)
-        if target.user and args.credentials in (None, "given"):
-            mqtt.update(user=target.user, password=target.password)
-    elif not mqtt.get("host"):
-        mqtt["host"] = ask(args, "broker's name or address", None)
-    document = {**document, "mqtt": mqtt}
-    wifi = document.get("wifi") or {}
-    ssid = args.wifi or (None if wifi else ask(args, "Wi-Fi network", None))
-    if ssid:
-        secret = os.environ.get("MOTE_WIFI_PASSWORD")
-        if secret is None and not args.yes and sys.stdin.isatty():
-            secret = getpass.getpass(f"password of {ssid} (empty: an open network): ") or None
-        document = {**document, "wifi": {**wifi, ssid: {"password": secret}}}
+    """The document with what the options say of network and broker, and what the person answers for what is missing."""
+    document = _with_wifi(_with_broker(document, args), args)
     return provisioning.assigned(document, args.assignments)
 
 
+def _with_broker(document, args):
+    mqtt = dict(document.get("mqtt", {}))
+    if not (args.broker or args.profile or mqtt.get("host")):
+        args.broker = asking.ask(args, "broker (name or address; mqtts://... with TLS)", None, connection.checked)
+        if "@" not in args.broker and args.credentials in (None, "given") and not args.acl:
+            mqtt.update(_user(args))
+    if not (args.broker or args.profile):
+        return document
+    target = connection.target(args)
+    if target.tls and not target.ca:
+        args.ca = asking.ask(args, "file with the authority that signed its certificate (PEM)", "",
+                             lambda path: path if provisioning.authority(path) else path)
+        if not args.ca:
+            raise errors.UserError("a node trusts no authority of its own: name the broker's with --ca FILE")
+        target = connection.target(args)
+    mqtt.update(host=target.host, port=target.port)
+    if args.base or args.profile:
+        mqtt["base"] = target.base
+    if target.tls:
+        mqtt["tls"] = provisioning.authority(target.ca)
+    if target.user and args.credentials in (None, "given"):
+        password = target.password or asking.secret(args, f"password of {target.user} at the broker")
+        mqtt.update(user=target.user, password=password)
+    return {**document, "mqtt": mqtt}
+
+
+def _user(args):
+    """User and password, where the broker wants them."""
+    user = asking.ask(args, "its user name for the node (empty: it wants none)", "",
+                      provisioning.fitting("mqtt", "user"))
+    if not user:
+        return {}
+    password = os.environ.get("MOTE_PASSWORD") or asking.secret(args, f"password of {user}",
+                                                                provisioning.fitting("mqtt", "password"))
+    return {"user": user, "password": password}
+
+
+def _with_wifi(document, args):
+    wifi = document.get("wifi") or {}
+    ssid = args.wifi
+    if not ssid and not wifi:
+        ssid = asking.ask(args, "Wi-Fi network", None, lambda answer: provisioning.fitting("wifi", answer)(answer, {}))
+    if not ssid:
+        return document
+    secret = os.environ.get("MOTE_WIFI_PASSWORD")
+    if secret is None:
+        secret = asking.secret(args, f"password of {ssid} (empty: an open network)",
+                               provisioning.fitting("wifi", ssid, "password"))
+    return {**document, "wifi": {**wifi, ssid: {"password": secret}}}
+
+
 def complete(document, args, node):
-    """A whole document for one node. Raises UserError with every mistake."""
-    document = settled(document, args)
+    """A whole document for one node, of one that is settled. Raises UserError with every mistake."""
     about = {key: value for key, value in (("name", args.name), ("area", args.area)) if value}
     document = {**document, "node": {**document.get("node", {}), **about, "id": node}}
     if args.scl is not None and args.sda is not None:
         pins = {"scl_pin": args.scl, "sda_pin": args.sda}
         document = {**document, "board": {**document.get("board", {}), **pins}}
     if not document["node"].get("name"):
-        document["node"]["name"] = ask(args, "name of the node", node)
+        document["node"]["name"] = asking.ask(args, "name of the node", node, provisioning.fitting("node", "name"))
+        area = args.area or asking.ask(args, "room or place (empty: none)", "", provisioning.fitting("node", "area"))
+        document["node"].update({"area": area} if area else {})
     if args.credentials == "drawn" or args.credentials is None and args.acl:
         document = provisioning.with_credentials(document, node, kept_password(kept(node)) or provisioning.password())
     if args.credentials == "none":
@@ -213,13 +270,3 @@ def kept_password(path):
     except (OSError, ValueError, KeyError, AttributeError):
         return None
 
-
-def ask(args, question, default):
-    """The person's answer; the default with --yes or without a terminal. Raises UserError when there is none."""
-    if args.yes or not sys.stdin.isatty():
-        if default is None:
-            raise errors.UserError(f"say it with an option, as nobody can be asked: {question} "
-                                   "(--broker, --wifi or --from)")
-        return default
-    answer = input(f"{question}{f' [{default}]' if default else ''}: ").strip()
-    return answer or default or ask(args, question, default)
