@@ -6,9 +6,8 @@ rescue wants it tried). This code and the `table` (firmware.config) may leave me
 """
 
 import json
-import sys
 
-from lending import lend
+import lending
 
 _FILE = "config"
 _MAX_BYTES = 4_096
@@ -57,7 +56,7 @@ def obey(board, table, settings, data):
     try:
         if key is not None:
             name = settings.effective["node"]["id"] or board.default_id
-            data = lend("signed").opened(key, name, "config", data)
+            data = lending.lend("signed").opened(key, name, "config", data)
             if data is None:
                 settings.refused += 1
                 raise ConfigError("not signed with config.key for this node")
@@ -178,8 +177,7 @@ def mistakes(table, document):
 def _check_driver(prefix, options, problems):
     name = "firmware.drivers." + options["driver"]
     try:
-        __import__(name)
-        driver = sys.modules[name].Driver
+        driver = lending.load(name).Driver
     except (ImportError, AttributeError):
         return problems.append((prefix + "driver", options["driver"], "the name of a file in firmware/drivers"))
     if getattr(driver, "NEEDS_PIN", 0) and options.get("pin") is None:
@@ -232,7 +230,7 @@ def _redacted(table, document, shown, path=()):
 def parsed(data):
     """The JSON object in `data` (bytes). Raises ConfigError."""
     try:
-        return lend("bounded").parsed(data, _MAX_BYTES, _MAX_DEPTH)
+        return lending.lend("bounded").parsed(data, _MAX_BYTES, _MAX_DEPTH)
     except ValueError as error:
         raise ConfigError(error.args[0])
 
@@ -240,6 +238,6 @@ def parsed(data):
 def check_depth(data):
     """Raises ConfigError when `data` (bytes) is nested too deep to be parsed."""
     try:
-        lend("bounded").check_depth(data, _MAX_DEPTH)
+        lending.lend("bounded").check_depth(data, _MAX_DEPTH)
     except ValueError as error:
         raise ConfigError(error.args[0])
