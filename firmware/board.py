@@ -59,6 +59,7 @@ class Board:
         self._clock_s = int(self.files.load(_CLOCK) or 0)
         self._buses, self._addresses = {}, {}
         self._wlan, self._waking = None, True
+        self._full_hz = None  # of the CPU, while it goes slowly to save power
         self._watchdog = None
         self._doubts = 0  # attempts to set the clock, one after the other, that failed
         self.drift = 0, 0  # of the clock: when it was last set (Unix seconds), by how many ppm it is slow
@@ -129,7 +130,9 @@ class Board:
         return OneWire(_device(machine.Pin, number))
 
     def dht(self, number):
-        return Dht(_device(machine.Pin, number))
+        from dht import dht_readinto
+
+        return _lent("dht_pin").Dht(_device(machine.Pin, number), dht_readinto)
 
     async def join(self, networks):
         """Join the best of `networks`, as lib/wifi.py says. Raises OSError with a reason."""
@@ -140,6 +143,13 @@ class Board:
             found = await _lent("wifi").join(self._wlan, networks, self)
             hints = list(found) + [self._wlan.ifconfig(), self.clock_ms() // 1000, {}]
         self.hints = hints
+        if self._full_hz:
+            _lent("modem_sleep").doze(self._wlan, True)
+
+    def save_power(self, wanted):
+        """Keep the link with less power from now on, or as usual again: lib/modem_sleep.py."""
+        if wanted != bool(self._full_hz):
+            self._full_hz = _lent("modem_sleep").other(machine, self._wlan if self.joined() else None, self._full_hz)
 
     def joined(self):
         return self._wlan is not None and self._wlan.isconnected()
@@ -203,18 +213,6 @@ class Board:
                 return file.read()
         except OSError as error:
             raise OSError("cannot read %s (%s): write it from config.json.example" % (self._config, error))
-
-
-class Dht:
-    """A DHT's five raw bytes."""
-
-    def __init__(self, pin):
-        self._pin = pin
-
-    def measure(self, buf):
-        from dht import dht_readinto
-
-        dht_readinto(self._pin, buf)
 
 
 def _lent(name):

@@ -15,6 +15,7 @@ def begin(fetch, board):
         _beside(fetch, board, settings, "firmware.trial", "begin")
     elif settings.trial:
         _beside(fetch, board, settings, "firmware.trial", "roll_back", "restarted before the node was online")
+    _save_power(board, settings)
     return settings
 
 
@@ -48,6 +49,11 @@ def settle(fetch, board, settings, heard, fault):
     """End the trial: keep what the node was `heard` through, else go back because of `fault`."""
     verb, arguments = ("confirm", ()) if heard else ("roll_back", (fault or "the node did not hear itself",))
     _beside(fetch, board, settings, "firmware.trial", verb, *arguments)
+    _save_power(board, settings)
+
+
+def _save_power(board, settings):
+    board.save_power(settings.effective["power"]["mode"] == "lightsleep")
 
 
 def forget(fetch, board, settings):

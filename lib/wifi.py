@@ -22,7 +22,7 @@ async def join(wlan, networks, board):
     """
     try:
         wlan.active(True)
-        wlan.config(reconnects=0)  # or the driver is a second retry loop
+        wlan.config(reconnects=0, pm=wlan.PM_PERFORMANCE)  # or the driver is a second retry loop, or deaf to DHCP
         problem = OSError("no network is configured")
         choice = strongest(wlan.scan(), networks)
         for ssid, bssid, channel in choice:

@@ -60,7 +60,7 @@ WHAT = {
     "config.key": "once set, only documents and factory resets signed with it are obeyed (SECURITY.md)",
     "config.trial_s": "how long a change of the connection may take to prove itself before it is taken back",
     "time.servers": "time servers; of a few answers the quickest counts",
-    "power.mode": "`always`: the node never sleeps; `deepsleep`: it sleeps between readings (docs/power.md)",
+    "power.mode": "`always`; `lightsleep`: a link for less power; `deepsleep`: none between readings (docs/power.md)",
     "power.send_every": "only each so many-th wake connects, and brings all readings since the last",
     "power.awake_s": "the longest that a wake may last",
     "power.awake_until": "until this time (Unix seconds) the node stays awake, whatever the mode says",

@@ -90,6 +90,7 @@ class Board:
         self.fed_ms = []
         self.network = True
         self.joins = []
+        self.saves_power = []
         self.join_fails = self.open_fails = self.sync_fails = None
         self.hangs = False
         self.opened = []
@@ -178,6 +179,9 @@ class Board:
         if self.join_fails:
             raise self.join_fails
         self.network = True
+
+    def save_power(self, wanted):
+        self.saves_power.append(wanted)
 
     def joined(self):
         return self.network

@@ -44,7 +44,7 @@ WRONG = {
     "files": (1, True, {}, "", [], [""], [1], [None], ["a", "b", "c"], "a\0"),
     "hex": (1, True, [], {}, "a" * 63, "A" * 64, "g" * 64, " " * 64),
     "text": (1, True, [], ["a"], {}, 1.5, "a\0b"),
-    "always/deepsleep": (1, True, [], {}, "", "sleep", "Always", "always/deepsleep"),
+    "always/lightsleep/deepsleep": (1, True, [], {}, "", "sleep", "Always", "light", "always/lightsleep"),
     "all/latest/none": (1, True, "", "some", "all/latest", ["all"], {}),
     "oldest/thin": (1, True, "", "all", "oldest/thin", ["thin"], {}),
 }
@@ -57,6 +57,7 @@ RIGHT = {
     "path": ("/", "/mqtt", "/" * 128, "/a/b-c_d.e?f=%20&g=~!"),
     "hex": ("0" * 64, "0123456789abcdef" * 4),
     "files": ("ca.pem", ["AAAA"], ["AAAA", "BBBB"]),
+    "always/lightsleep/deepsleep": ("always", "lightsleep", "deepsleep"),
     "all/latest/none": ("all", "latest", "none"),
     "oldest/thin": ("oldest", "thin"),
 }

@@ -396,3 +396,37 @@ async def test_looks_a_broker_up_once_until_it_fails():
             with raises(OSError):
                 await board.open_stream("127.0.0.1", port, None)
             equal(device.stream.lookups, lookups)
+
+
+async def test_saves_power_while_it_is_joined_and_not_before():
+    with esp32() as device:
+        board = device.board()
+        board.save_power(True)
+        equal((device.hz, device.power_modes), (80_000_000, []), "the radio is not even on:")
+        await board.join(HOME)
+        equal(device.power_modes, [(1, False), (2, True)], "DHCP hears broadcasts, and then it dozes:")
+        await board.leave()
+        await board.join(HOME)
+        equal(device.power_modes[2:], [(1, False), (2, True)], "the next time as well:")
+        board.save_power(True)
+        equal((device.hz, len(device.power_modes)), (80_000_000, 4), "it does already:")
+        board.save_power(False)
+        equal((device.hz, device.power_modes[4:]), (160_000_000, [(1, True)]))
+        await board.leave()
+        await board.join(HOME)
+        equal(device.power_modes[5:], [(1, False)])
+
+
+async def test_saves_power_at_once_when_it_is_joined_already():
+    with esp32() as device:
+        for hz, slow_hz in ((240_000_000, 80_000_000), (40_000_000, 40_000_000)):
+            device.hz = hz
+            board = device.board()
+            board.save_power(False)
+            equal(device.hz, hz, "what somebody has set stays:")
+            await board.join(HOME)
+            board.save_power(True)
+            equal((device.hz, device.power_modes[-1]), (slow_hz, (2, True)))
+            board.save_power(False)
+            equal((device.hz, device.power_modes[-1]), (hz, (1, True)))
+            await board.leave()

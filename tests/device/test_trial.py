@@ -238,3 +238,19 @@ def test_deep_sleep_and_a_week_of_it_are_on_trial_from_the_next_start_on():
     desk = Desk(dict(DESK_BASE, power={"mode": "deepsleep"}, telemetry={"interval_s": 60}))
     desk.send(1, {"power": {"send_every": 61}})
     assert desk.settings.trial, "an hour and a minute of silence"
+
+
+async def test_light_sleep_begins_on_trial_and_ends_when_the_node_was_not_heard():
+    for heard in (True, False):
+        async with Rig() as rig:
+            await rig.go(3_000)
+            equal(rig.board.saves_power, [False])
+            await rig.says("config/set", document(1, {"power": {"mode": "lightsleep"}}), ms=15_000)
+            equal((rig.ended, rig.result), (True, "restart"))
+        async with Rig(board=again(rig)) as later:
+            later.broker.echoes = heard
+            await later.go(5_000)
+            equal(later.board.saves_power[0], True)
+            await later.pass_ms(TRIAL_MS + 12_000)
+            equal(states(later)[-1][:2], ("applied" if heard else "rolled-back", 1))
+            equal(later.board.saves_power[-1], heard)

@@ -50,7 +50,7 @@ EXPECTED = {
     "started": ("sensor", "timestamp", None, None, "diagnostic"),
     "firmware": ("update", "firmware", None, None, "diagnostic"),
 }
-HIDDEN = {"rssi", "heap-free", "reconnects", "air-deadband", "air-keep"}
+HIDDEN = {"rssi", "heap-free", "reconnects", "air-deadband", "air-keep", "power-mode"}
 
 
 def of(entities, node, key):
@@ -187,6 +187,9 @@ def test_what_is_hidden_works_once_it_is_enabled(home):
     home.house.wait(
         lambda found: (state(found, node, "air-keep"), state(found, node, "air-deadband")) == ("latest", "0.5"),
         LIMIT_S, "accepted choice and deadband")
+    assert state(home.house.entities(), node, "power-mode") == "always"
+    assert home.house.call("select.select_option", names["power-mode"], option="lightsleep") is None
+    home.house.wait(lambda found: state(found, node, "power-mode") == "lightsleep", LIMIT_S, "another power mode")
 
 
 def test_the_restart_button_is_obeyed_once_and_never_from_a_retained_copy(home):

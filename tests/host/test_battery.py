@@ -46,6 +46,31 @@ def test_who_does_not_sleep_or_has_not_told_gets_no_figure(config, diagnostics):
     assert battery.of_node(2_600, config, diagnostics) is None
 
 
+LIGHT = {"revision": 1, "config": {"power": {"mode": "lightsleep"}}}
+
+
+def test_a_link_that_is_kept_costs_days_not_years():
+    found = battery.of_node(2_600, LIGHT, {})
+    assert found.days == pytest.approx(0.85 * 2_600 / 25 / 24)
+    assert battery.text("hive", found, 2_600) == "hive: 3.7 days on 2,600 mAh (link kept, 25 mA on average)"
+    assert battery.of_node(2_600, LIGHT, {}, asleep_ua=5_010).mean_ma == pytest.approx(30), "the board's own 5 mA"
+
+
+def test_doctor_counts_a_node_in_light_sleep_without_a_wake(mote, broker, base):
+    with FakeNode(broker.port, base=base) as node, FakeNode(
+            broker.port, base=base, node_id="hive", status="sleeping") as sleeper:
+        node.say("config", LIGHT, retain=True)
+        sleeper.say("config", HIVE, retain=True)
+        wake = threading.Timer(1, sleeper.say, ("diagnostics", {"awake_mean_ms": 250}))
+        wake.start()
+        status, out, _ = mote("doctor", "--battery", "2600", "--json", "--wait", "20", "--broker",
+                              f"127.0.0.1:{broker.port}", "--base", base)
+        wake.join()
+    found = json.loads(out)
+    assert (status, set(found)) == (errors.DONE, {node.id, sleeper.id})
+    assert found[node.id]["mean_ma"] == battery.LINKED_MA and found[sleeper.id]["awake_ms"] == 250
+
+
 def test_doctor_waits_for_the_next_wake(mote, broker, base):
     with FakeNode(broker.port, base=base, status="sleeping") as node:
         node.say("config", HIVE, retain=True)
@@ -63,4 +88,4 @@ def test_doctor_says_when_nobody_sleeps(mote, broker, base):
     status, out, _ = mote("doctor", "--battery", "2600", "--wait", "1", "--broker", f"127.0.0.1:{broker.port}",
                           "--base", base)
     assert status == errors.UNREACHABLE
-    assert "No node that sleeps" in out
+    assert "No node is in light sleep" in out

@@ -87,6 +87,9 @@ class Common:
     def rssi(self):
         return None
 
+    def save_power(self, wanted):
+        """A computer has its own ways."""
+
     def feed(self):
         """There is no watchdog."""
 

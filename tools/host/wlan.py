@@ -8,6 +8,8 @@ _IDLE, _GOT_ADDRESS, _NO_NETWORK, _WRONG_PASSWORD = 1000, 1010, 201, 202
 class Wlan:
     """`points` maps each SSID in reach to its password, None for an open one."""
 
+    PM_PERFORMANCE = 1
+
     def __init__(self, points):
         self._points = points
         self._active = False
@@ -17,8 +19,8 @@ class Wlan:
         self._active = on
         self._status = _IDLE
 
-    def config(self, reconnects):
-        """It never tries again by itself."""
+    def config(self, reconnects, pm):
+        """It never tries again by itself, and takes no power."""
 
     def scan(self):
         """(SSID, BSSID, channel, signal, security, hidden) of each, as the port has it."""

@@ -175,6 +175,9 @@ class Board:
         """With lib/wifi. Raises OSError with a reason."""
         await wifi.join(self._hardware.wlan, networks, self)
 
+    def save_power(self, wanted):
+        """Currents are not simulated."""
+
     def joined(self):
         return not self.dead and self._hardware.wlan.isconnected()
 

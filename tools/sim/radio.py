@@ -25,6 +25,8 @@ class Wlan:
     Knob: `lies`, it says that it is connected when nothing passes.
     """
 
+    PM_PERFORMANCE = 1
+
     def __init__(self, loop, path, points):
         self._loop = loop
         self._path = path
@@ -56,8 +58,8 @@ class Wlan:
             self._path.vanish()
         self._began_us = None
 
-    def config(self, *, reconnects):
-        """Only this option is modelled."""
+    def config(self, *, reconnects, pm):
+        """Only these options are modelled; the second makes no difference here."""
         self._reconnects = reconnects
 
     def scan(self):

@@ -19,8 +19,8 @@ ALIVE = ("online", "sleeping", "rescue")
 
 _WAKE_S = 10  # beyond the time at which a node should wake
 _LONGEST_WAIT_S = 3_600
-_ASSUMED = (f"Assumed: {battery.AWAKE_MA} mA awake, asleep what --asleep-ua says, {battery.USABLE:.0%} of the capacity "
-            "(docs/power.md).")
+_ASSUMED = (f"Assumed: {battery.AWAKE_MA} mA awake, {battery.LINKED_MA} mA in light sleep, in deep sleep what "
+            f"--asleep-ua says, {battery.USABLE:.0%} of the capacity (docs/power.md).")
 _NOTHING = "Nothing is wrong with what the broker keeps."
 
 
@@ -43,7 +43,8 @@ def add_arguments(parser):
     parser.add_argument("--wait", type=arguments.seconds, default=_WAIT_S, metavar="S",
                         help=f"seconds to wait for what the broker keeps (default {_WAIT_S})")
     parser.add_argument("--battery", type=int, metavar="MAH",
-                        help="how many days nodes that sleep live on so many mAh; waits for their next wake")
+                        help="how many days nodes in light sleep live on so many mAh, and nodes in deep "
+                             "sleep: for their next wake it waits")
     parser.add_argument("--asleep-ua", type=float, default=battery.ASLEEP_UA, metavar="UA",
                         help=f"--battery: what a board takes asleep, in uA (default {battery.ASLEEP_UA}: a chip)")
     parser.add_argument("--json", action="store_true", help="one JSON object: findings, and the topics now cleared")
@@ -61,7 +62,7 @@ def run(args):
 
 
 def on_battery(args):
-    """How long nodes that sleep live: what each reports is kept, how long it is awake it says in its next wake."""
+    """How long nodes that save power live: what each reports is kept, how long it is awake it says in its next wake."""
     if args.battery < 1 or args.asleep_ua < 0:
         raise errors.UserError("--battery and --asleep-ua: a capacity in mAh, and a current in uA that is not negative")
     target = connection.target(args)
@@ -75,17 +76,18 @@ def on_battery(args):
                 configs[node] = document
             elif kind == "info" and isinstance(document.get("wake_every_s"), int):
                 deadline = max(deadline, time.monotonic() + min(document["wake_every_s"] + _WAKE_S, _LONGEST_WAIT_S))
-            elif kind == "diagnostics" and node in configs:
-                one = battery.of_node(args.battery, configs[node], document, args.asleep_ua)
-                if one:
-                    found[node] = one
-                    if set(found) >= {name for name in configs if battery.sleeps(configs[name])}:
-                        break
+            if node in configs:
+                told = document if kind == "diagnostics" else {}
+                one = battery.of_node(args.battery, configs[node], told, args.asleep_ua)
+                found.update({node: one} if one else {})
+            wanted = {name for name in configs if battery.mode(configs[name]) == "deepsleep"}
+            if wanted and kind == "diagnostics" and wanted <= set(found):
+                break
     if args.json:
         print(json.dumps({node: one._asdict() for node, one in found.items()}))
     else:
         print("\n".join([battery.text(node, found[node], args.battery) for node in sorted(found)] + [_ASSUMED]
-                        if found else ["No node that sleeps has told of a wake."]))
+                        if found else ["No node is in light sleep, and none in deep sleep has told of a wake."]))
     return errors.DONE if found else errors.UNREACHABLE
 
 

@@ -62,6 +62,8 @@ class Esp32:
         self.regions = [(240, 0, 0, 0), (79912, 35712, 31744, 30000), (113840, 61000, 49152, 40000)]
         self.watchdog = None
         self.radio_cycles = 0
+        self.power_modes = []  # of the radio: (mode, whether it was joined) as they were set
+        self.hz = 160_000_000
         self.sockets = 0
         self.stream = wire.Stream()
         # The board imports these when a driver asks for them.

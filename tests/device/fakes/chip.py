@@ -30,6 +30,13 @@ class Machine:
     def wake_reason(self):
         return self._esp32.wake
 
+    def freq(self, *hz):
+        if not hz:
+            return self._esp32.hz
+        if hz[0] not in (20_000_000, 40_000_000, 80_000_000, 160_000_000, 240_000_000):
+            raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
+        self._esp32.hz = hz[0]
+
     def reset(self):
         raise Reset("reset")
 

@@ -37,7 +37,11 @@ class Network:
 
 
 class Wlan:
-    """Strict: connecting twice, or with the driver's own retries on, is a fault."""
+    """Strict: connecting twice, or with the driver's own retries on, or deaf to broadcasts, is a fault."""
+
+    PM_NONE = 0
+    PM_PERFORMANCE = 1
+    PM_POWERSAVE = 2
 
     def __init__(self, esp32):
         self._esp32 = esp32
@@ -64,8 +68,19 @@ class Wlan:
             self._ended_ms = self._clock.now_ms
         self._began_ms = None
 
-    def config(self, *, reconnects):
-        self._reconnects = reconnects
+    def config(self, **options):
+        """Strict: each goes with esp_wifi_set_config, which fails without a station and while it connects."""
+        if not self._active:
+            raise OSError("Wifi Would Block")
+        assert self.status() != Network.STAT_CONNECTING, "Wifi Internal State Error"
+        for name in options:
+            if name == "reconnects":
+                self._reconnects = options[name]
+            elif name == "pm":
+                assert options[name] in (self.PM_NONE, self.PM_PERFORMANCE, self.PM_POWERSAVE)
+                self._esp32.power_modes.append((options[name], self.isconnected()))
+            else:
+                raise ValueError("unknown config param")
 
     def scan(self):
         if not self._active:
@@ -83,6 +98,8 @@ class Wlan:
             raise OSError("Wifi Internal State Error")
         assert isinstance(ssid, str) and (key is None or isinstance(key, str))
         assert self._reconnects == 0, "the driver would retry by itself"
+        modes = self._esp32.power_modes
+        assert not modes or modes[-1][0] != self.PM_POWERSAVE, "DHCP answers would be missed"
         self._began_ms = self._clock.now_ms
         self._spoilt = self._began_ms - self._ended_ms < _EVENT_MS
         self._password = key
