@@ -41,7 +41,10 @@ def page(setup, verdict, history):
         figure.update_yaxes(tickmode="linear", dtick=1, row=row, col=1)  # every name, however narrow
     figure.update_yaxes(autorange="reversed", row=2, col=1)
     figure.update_xaxes(title_text="hours since the beginning", row=4, col=1)
-    return _frame(setup, verdict, figure.to_html(include_plotlyjs="inline", full_html=False, div_id="run"))
+    lines = [f"{'ok' if verdict['ok'] else 'FAILED'}: {verdict['readings']:,} readings, {verdict['faults']} faults, "
+             f"digest {verdict['digest']}"]
+    return frame(f"seed {setup.seed}: {setup.nodes} nodes, {setup.days:g} days", lines, verdict["violations"],
+                 figure.to_html(include_plotlyjs="inline", full_html=False, div_id="run"))
 
 
 def _lanes(history, setup):
@@ -100,16 +103,16 @@ def _draw_sums(draw, figure, history):
                                   line={"color": "#e39b2d", "shape": "hv"}), row=4, col=1)
 
 
-def _frame(setup, verdict, body):
+def frame(title, lines, violations, body):
+    """A page with a title, lines of text, what went wrong, and `body`, which is HTML already."""
     said = "".join(f"<li>{found['t']:.3f} s, {html.escape(found['node'])}: <b>{html.escape(found['invariant'])}</b> "
-                   f"<pre>{html.escape(found['text'][:2_000])}</pre></li>" for found in verdict["violations"])
-    title = f"seed {setup.seed}: {setup.nodes} nodes, {setup.days:g} days"
+                   f"<pre>{html.escape(found['text'][:2_000])}</pre></li>" for found in violations)
+    title = html.escape(title)
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>mote sim, {title}</title>
 <style>body {{ font-family: sans-serif; margin: 1em 2em }} pre {{ white-space: pre-wrap; color: #555 }}</style></head>
 <body><h1>mote sim, {title}</h1>
-<p id="verdict">{'ok' if verdict['ok'] else 'FAILED'}: {verdict['readings']:,} readings, {verdict['faults']} faults,
-digest {verdict['digest']}</p>
+<p id="verdict">{"<br>".join(map(html.escape, lines))}</p>
 <ul>{said}</ul>
 {body}
 </body></html>

@@ -6,8 +6,6 @@ empty and the configuration obeyed.
 """
 
 import asyncio
-import contextlib
-import gc
 from collections import namedtuple
 
 from tools.sim import probe, scenario
@@ -17,6 +15,7 @@ from tools.sim.invariants import Invariants
 from tools.sim.network import Path
 from tools.sim.operator import Operator
 from tools.sim.place import Place
+from tools.sim.undisturbed import undisturbed
 
 DAY_S = 86_400
 HEALED_S = 7_200  # the last part of each cycle is without faults
@@ -29,7 +28,6 @@ _TASKS = 20  # for each node: two of the simulation's, a dozen of the node's at 
 _LEAVE_S = 120  # for a clean leave of everybody
 _STRANGER_S = 5
 _KNOWN = 50_000  # different pieces of configurations
-_COLLECT_AT = 20_000  # new objects: what lives is many, and looked through in vain more often
 
 Setup = namedtuple("Setup", "seed nodes days faults only interval_s varied")
 Setup.__new__.__defaults__ = (1, 1, 1, (), None, 60, True)
@@ -69,7 +67,7 @@ class Run:
 
     def go(self):
         """Run it; returns the verdict (design: `mote sim --json`)."""
-        with _undisturbed():
+        with undisturbed():
             self.loop.run(self._main() if self._until_invariant is None else self._until_found())
         for at_us, text in self.loop.errors if self.watch.leaving else ():
             self.watch.violate("leak", "-", f"at {at_us / 1e6} s: {text}")
@@ -231,17 +229,3 @@ class Portal(asyncio.Protocol):
     def data_received(self, data):
         self._transport.write(b"HTTP/1.1 302 Found\r\nLocation: http://portal/login\r\nContent-Length: 0\r\n\r\n")
         self._transport.close()
-
-
-@contextlib.contextmanager
-def _undisturbed():
-    """Nodes collect before they load code, which a board needs and which takes a thousand nodes on CPython a second
-    each time; the interpreter's own collection is enough here."""
-    collect, gc.collect = gc.collect, lambda *generation: 0
-    thresholds = gc.get_threshold()
-    gc.set_threshold(_COLLECT_AT, *thresholds[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.collect = collect

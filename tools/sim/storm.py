@@ -13,10 +13,11 @@ from tools.sim.broker import Broker
 from tools.sim.hardware import Board, Hardware
 from tools.sim.place import Place
 from tools.sim.radio import AccessPoint
+from tools.sim.undisturbed import undisturbed
 from uptime import Uptime
 
 SETTLED_S = 30  # before the outage: everybody is online
-_SHARE = 0.95  # of the nodes, which have to be back
+SHARE = 0.95  # of the nodes, which have to be back
 _LIMIT_S = 3_600
 HOME = {"reconnect_window_s": 5, "reconnect_cap_s": 60}
 FLEET = {"reconnect_window_s": 60, "reconnect_cap_s": 300}
@@ -68,7 +69,7 @@ class Storm:
         self.loop = self.place.loop
         self.attempts = Counter()  # second since the outage began -> connections that were tried
         self.back_s = []  # when each node was back, since the broker was
-        self._nodes = nodes
+        self.nodes = nodes
         self._mqtt = mqtt
         self._down_s = down_s
         self._delay = delay
@@ -79,12 +80,13 @@ class Storm:
         """Run it; returns {"peak_per_s", "back_95_s", "attempts_per_node"}."""
         before, module.delay_ms = module.delay_ms, self._delay
         try:
-            self.loop.run(self._main())
+            with undisturbed():
+                self.loop.run(self._main())
         finally:
             module.delay_ms = before
-        enough = len(self.back_s) >= _SHARE * self._nodes
+        enough = len(self.back_s) >= SHARE * self.nodes
         return {"peak_per_s": max(self.attempts.values()), "back_95_s": round(self.back_s[-1], 1) if enough else None,
-                "attempts_per_node": round(sum(self.attempts.values()) / self._nodes, 1)}
+                "attempts_per_node": round(sum(self.attempts.values()) / self.nodes, 1)}
 
     def curve(self):
         """[attempts in each second since the outage began]."""
@@ -93,10 +95,10 @@ class Storm:
     async def _main(self):
         self._broker = Broker(self.place.network, watcher=self)
         self.place.network.attempted = self._attempted
-        links = [self._link(number) for number in range(self._nodes)]
+        links = [self._link(number) for number in range(self.nodes)]
         tasks = [self.loop.create_task(link.run()) for link in links]
         await asyncio.sleep(SETTLED_S)
-        assert len(self._broker.sessions) == self._nodes, "not everybody was online before"
+        assert len(self._broker.sessions) == self.nodes, "not everybody was online before"
         self._lost_us = self.loop.now_us
         self._broker.stop()
         await asyncio.sleep(self._down_s)
@@ -104,7 +106,7 @@ class Storm:
         self._broker.start()
         for _ in range(_LIMIT_S):
             await asyncio.sleep(1)
-            if len(self.back_s) >= _SHARE * self._nodes:
+            if len(self.back_s) >= SHARE * self.nodes:
                 break
         self._lost_us = None
         for task in tasks:

@@ -9,12 +9,13 @@ import textwrap
 import time
 
 from tools import errors
-from tools.sim import replay, report, shrink
+from tools.sim import replay, report, shrink, storms
 from tools.sim.faults import KINDS
 from tools.sim.invariants import NAMES
 from tools.sim.run import Run, Setup
 
 HELP = "simulate nodes in virtual time, with every fault there is, from one seed"
+_NODES = 8
 EXAMPLE = "mote sim --seed 7 --nodes 8 --days 1 --faults all"
 
 
@@ -28,7 +29,7 @@ def add_arguments(parser):
     parser.add_argument("--seeds", type=_count, default=1, metavar="N",
                         help="this seed and those after it, N in all: a verdict line each")
     parser.add_argument("--jobs", type=_count, default=1, metavar="N", help="processes for the seeds (default 1)")
-    parser.add_argument("--nodes", type=_count, default=8, metavar="N", help="how many nodes (default 8)")
+    parser.add_argument("--nodes", type=_count, metavar="N", help=f"how many nodes (default {_NODES})")
     parser.add_argument("--days", type=_days, default=1.0, metavar="D", help="virtual days (default 1)")
     parser.add_argument("--faults", type=_faults, default=(), metavar="NAME,...",
                         help="what goes wrong: `all`, `none` (default), or names; `--list` shows them")
@@ -37,7 +38,11 @@ def add_arguments(parser):
     parser.add_argument("--plain", action="store_true", help="every node the same: one sensor, all else by default")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for a shorter schedule that fails")
     parser.add_argument("--world", metavar="FILE.csv", help="measure what stands there: time, then a column a quantity")
-    parser.add_argument("--report", metavar="FILE.html", help="write a page with a lane for every node")
+    parser.add_argument("--storm", choices=sorted(storms.KINDS),
+                        help="another run: all lose their broker at once (fleet: 10000 for ten minutes, windows from "
+                        "60 to 300 s; home: 20 for 5 s, from 5 to 60 s), and must come back in time without a rush")
+    parser.add_argument("--report", metavar="FILE.html", help="write a page with a lane for every node; of a storm "
+                        "with its curves, with and without jitter")
     parser.add_argument("--log", action="store_true", help="what the nodes log, with virtual seconds")
     parser.add_argument("--list", action="store_true", help="show all faults and invariants, and end")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
@@ -74,11 +79,13 @@ def _faults(text):
 def run(args):
     if args.list:
         return _list()
-    setup = Setup(args.seed, args.nodes, args.days, args.faults, args.only, args.interval_s, not args.plain)
+    if args.report and args.seeds > 1:
+        raise errors.UserError("--report shows one run: leave --seeds out")
+    if args.storm:
+        return _storm(args)
+    setup = Setup(args.seed, args.nodes or _NODES, args.days, args.faults, args.only, args.interval_s, not args.plain)
     setups = [setup._replace(seed=seed) for seed in range(args.seed, args.seed + args.seeds)]
     ok = True
-    if args.report and len(setups) > 1:
-        raise errors.UserError("--report shows one run: leave --seeds out")
     if args.world and (len(setups) > 1 or not args.no_shrink and args.faults):
         raise errors.UserError("--world is for one run: leave --seeds out, and say --no-shrink with faults")
     for setup, verdict in zip(setups, _verdicts(setups, args), strict=True):
@@ -97,11 +104,9 @@ def run(args):
 def _verdicts(setups, args):
     """Yield the verdict of each run, in their order."""
     if args.jobs == 1 or len(setups) == 1:
-        for setup in setups:
-            yield _verdict(setup, _say if args.log else None, args.report, args.world and replay.load(args.world))
-        return
-    with concurrent.futures.ProcessPoolExecutor(args.jobs, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_verdict, setups)
+        more = _say if args.log else None, args.report, args.world and replay.load(args.world)
+        return _each(_verdict, [(setup, *more) for setup in setups], 1)
+    return _each(_verdict, [(setup,) for setup in setups], args.jobs)
 
 
 def _verdict(setup, say=None, page=None, world_for=None):
@@ -109,10 +114,41 @@ def _verdict(setup, say=None, page=None, world_for=None):
     run = Run(setup, say=say, history=bool(page), world_for=world_for)
     verdict = run.go()
     if page:
-        drawn = report.page(setup, verdict, run.watch.history)
-        with open(page, "w", encoding="utf-8") as file:
-            file.write(drawn)
+        _write(page, report.page(setup, verdict, run.watch.history))
     return {**verdict, "wall_s": round(time.monotonic() - began, 2)}
+
+
+def _storm(args):
+    """A storm for each seed, a line each."""
+    if args.report:
+        told, drawn = storms.page(args.storm, args.seed, args.nodes)
+        _write(args.report, drawn)
+        verdicts = [told]
+    else:
+        seeds = range(args.seed, args.seed + args.seeds)
+        verdicts = _each(storms.verdict, [(args.storm, seed, args.nodes) for seed in seeds], args.jobs)
+    ok = True
+    for told in verdicts:
+        print(json.dumps(told) if args.json else storms.text(told), flush=True)
+        ok = ok and told["ok"]
+    return errors.DONE if ok else errors.FAILED
+
+
+def _each(function, calls, jobs):
+    """Yield what each call gives, in their order, from so many processes."""
+    if jobs == 1 or len(calls) == 1:
+        yield from (function(*arguments) for arguments in calls)
+        return
+    with concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(function, *zip(*calls, strict=True))
+
+
+def _write(path, page):
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page)
+    except OSError as error:
+        raise errors.UserError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _say(t_s, node, line):
