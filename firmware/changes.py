@@ -11,7 +11,7 @@ def begin(fetch, board):
     """The settings of a new start. Raises ConfigError when the provisioned configuration is wrong."""
     settings = fetch("firmware.desired").Settings()
     _desired(fetch, board, settings, "load")
-    if settings.trial == "first":
+    if settings.trial == "first" or settings.trial == "wake" and board.reset_cause == "deep-sleep":
         _beside(fetch, board, settings, "firmware.trial", "begin")
     elif settings.trial:
         _beside(fetch, board, settings, "firmware.trial", "roll_back", "restarted before the node was online")
@@ -54,6 +54,12 @@ def settle(fetch, board, settings, heard, fault):
 
 def _save_power(board, settings):
     board.save_power(settings.effective["power"]["mode"] == "lightsleep")
+
+
+def weigh(fetch, board, settings):
+    """The same for a node that sleeps, in a wake that was heard; the trial may go on after it."""
+    if _beside(fetch, board, settings, "firmware.trial", "weigh"):
+        prove(fetch, board, settings, True)
 
 
 def forget(fetch, board, settings):

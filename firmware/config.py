@@ -1,11 +1,13 @@
 """The configuration: one table of keys, what may stand in it, and every mistake at once."""
 
 import json
+import sys
 
 # The table, one line a key: name, kind, lowest, highest (of a number, or of a text's length), default as JSON, flags.
 # `*` stands for any name. Flags: `?` null is allowed, `!` secret, `+` must be there, `r` a change reconnects,
 # `t` and is on trial, as it could strand the node, `s` starts anew. Then, after `?`, what each kind allows, in words.
-# Read where it is needed, a part at a time, as it would take four kilobytes of heap: from config.txt beside this file.
+# Read where it is needed, a part at a time, as it would take four kilobytes of heap.
+_TABLE = __file__.rsplit(".", 1)[0] + ".txt"
 _BLOCK = 512
 
 HIDDEN = "***"
@@ -24,19 +26,15 @@ def row(path):
 
 def rows():
     """Yield every line of the table, as a list of six words."""
-    with _table() as file:
+    with open(_TABLE) as file:
         while (line := file.readline())[:1] > "?":
             yield line.split()
-
-
-def _table():
-    return open(__file__.rsplit(".", 1)[0] + ".txt")
 
 
 def _line(start):
     """The first line of the file that starts so, else an empty text."""
     text = "\n"
-    with _table() as file:
+    with open(_TABLE) as file:
         while more := file.read(_BLOCK):
             text += more
             at = text.find("\n" + start)
@@ -93,6 +91,30 @@ def check(document):
     for path in _required(document):
         problems.append((_shown(".".join([str(part) for part in path]), 60), None, bounds(row(path))))
     return problems[:_MAX_PROBLEMS]
+
+
+def mistakes(document):
+    """Every mistake in a whole configuration, the table's and then the drivers': (key, found, allowed) of each."""
+    problems = check(document)
+    sensors = document.get("sensors") if not problems else None
+    for name in sensors or ():
+        if sensors[name]:
+            _check_driver("sensors." + name + ".", sensors[name], problems)
+    return problems
+
+
+def _check_driver(prefix, options, problems):
+    name = "firmware.drivers." + options["driver"]
+    try:
+        __import__(name)
+        driver = sys.modules[name].Driver
+    except (ImportError, AttributeError):
+        return problems.append((prefix + "driver", options["driver"], "the name of a file in firmware/drivers"))
+    if getattr(driver, "NEEDS_PIN", 0) and options.get("pin") is None:
+        problems.append((prefix + "pin", None, "the number of a pin"))
+    kinds = getattr(driver, "KINDS", 0)
+    if kinds and options.get("kind") not in (None,) + kinds:
+        problems.append((prefix + "kind", options["kind"], " or ".join(kinds)))
 
 
 def is_secret(path):

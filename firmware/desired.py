@@ -1,13 +1,15 @@
 """What the node is asked to be: base, patch and revision, how a document of them is obeyed, and the report.
 
 Functions over `settings`, which stays: `effective`, the configuration that the parts obey; `report`, the reported
-document in pieces; `revision`; `trial`, whether what is obeyed is on trial ("first": since this very start, by which
-rescue wants it tried). This code and the `table` (firmware.config) may leave memory in between.
+document in pieces; `revision`; `trial`, whether what is obeyed is on trial ("first": since this very start; "wake":
+this is the wake after the sleep that belongs to it); `moved`, whether that leads to another broker; `found`, 1 when the
+document on trial has come again, 2 when with the next revision, which is the operator's second word. This code and the
+`table` (firmware.config) may leave memory in between.
 """
 
 import json
 
-import lending
+from lending import lend
 
 _FILE = "config"
 _MAX_BYTES = 4_096
@@ -23,7 +25,8 @@ class Settings:
     effective = None
     report = ()
     revision = 0
-    trial = False
+    trial = moved = False
+    found = 0
     refused = 0  # documents and commands that were not signed as config.key demands, or not new
 
 
@@ -33,18 +36,22 @@ class ConfigError(ValueError):
 
 def load(board, table, settings):
     """Read base and patch. Raises ConfigError when the base itself is wrong: nobody could then be reported to."""
-    hold(board, table, settings, stored(board), "applied", None)
+    hold(board, table, settings, stored(board))
 
 
-def hold(board, table, settings, document, state, reason):
+def hold(board, table, settings, document):
     """Obey a stored document. Raises ConfigError when the base itself is wrong."""
+    reason = document.get("why")
+    state = "rolled-back" if reason else "applied"
     base = _base(board, table)
     whole = table.merge(base, document["patch"])
     problems = table.check(whole)
     if problems:  # a newly provisioned base that the old patch does not fit: the base alone is known to be good
         whole, state, reason = base, "rejected", "the patch does not fit"
     settings.effective = table.filled(whole)
-    settings.revision, settings.trial = document["revision"], "first" if "first" in document else "old" in document
+    first = document.get("first")
+    settings.revision, settings.trial = document["revision"], "first" if first is True else first or "old" in document
+    settings.moved = _moved(table, base, document)
     settings.report = _report(table, settings.effective, settings.revision, document["patch"], state, reason, problems)
 
 
@@ -56,7 +63,7 @@ def obey(board, table, settings, data):
     try:
         if key is not None:
             name = settings.effective["node"]["id"] or board.default_id
-            data = lending.lend("signed").opened(key, name, "config", data)
+            data = lend("signed").opened(key, name, "config", data)
             if data is None:
                 settings.refused += 1
                 raise ConfigError("not signed with config.key for this node")
@@ -66,6 +73,9 @@ def obey(board, table, settings, data):
         whole = not isinstance(revision, bool) and isinstance(revision, int) and isinstance(wanted, dict)
         if not whole or len(document) > 2:
             raise ConfigError('not of the form {"revision": n, "patch": {...}}')
+        if settings.trial and 0 <= revision - settings.revision <= 1 and _is_again(table, wanted, patch):
+            settings.found = 1 + revision - settings.revision
+            return None
         if revision <= settings.revision:
             if revision < settings.revision:  # the same one is what the broker keeps for us
                 settings.refused += key is not None
@@ -76,6 +86,20 @@ def obey(board, table, settings, data):
         return change(board, table, settings, revision, _with_secrets(table, wanted, patch, ()))
     except ConfigError as error:
         return refused(board, table, settings, patch, error)
+
+
+def _is_again(table, wanted, patch):
+    """Whether a document's patch is the stored one; once through JSON, as that has been, since floats change there."""
+    return json.loads(json.dumps(_with_secrets(table, wanted, patch, ()))) == patch
+
+
+def _moved(table, base, document):
+    """Whether what is on trial in a stored document leads to another broker."""
+    if "old" not in document:
+        return False
+    usual = int(table.row(("mqtt", "port"))[4])
+    old, new = [(table.merge(base, document[key]).get("mqtt") or {}) for key in ("old", "patch")]
+    return old.get("host") != new.get("host") or (old.get("port") or usual) != (new.get("port") or usual)
 
 
 def _base(board, table):
@@ -91,7 +115,7 @@ def _base(board, table):
 
 def stored(board):
     """What was stored last: revision, patch and, on trial, `old`, the patch that holds when it fails, with `first`
-    when the trial begins at the next start."""
+    when the trial begins at the next start, or goes on with it ("wake"); `why`, when the last one was rolled back."""
     data = board.files.load(_FILE)
     return json.loads(str(data, "utf-8")) if data else {"revision": 0, "patch": {}}
 
@@ -125,8 +149,9 @@ def change(board, table, settings, revision, patch):
     if revision >= _MAX_REVISION:
         raise ConfigError("revision is not below %d" % _MAX_REVISION)
     settings.report = ()  # room; `tell`, or a refusal, makes the next
-    whole = table.merge(_base(board, table), patch)
-    problems = mistakes(table, whole)
+    base = _base(board, table)
+    whole = table.merge(base, patch)
+    problems = table.mistakes(whole)
     if problems:
         raise ConfigError("mistakes", problems)
     if (patch.get("config") or {}).get("key") is not None:
@@ -141,17 +166,19 @@ def change(board, table, settings, revision, patch):
             document["first"] = True
         else:
             effect = "reconnect"  # through which alone it is proved
+    moved = _moved(table, base, document)
     store(board, document)  # last of all, so that a lack of memory cannot leave it half done
     settings.revision, settings.effective, settings.trial = revision, effective, "old" in document
+    settings.moved, settings.found = moved, 0
     return effect
 
 
 def _could_strand(table, old, new):
     """Whether the node might not come back, or not within the hour, after this change."""
-    return table.differs(old, new, "t") or _longest_s(new) > max(_HOUR_S, _longest_s(old))
+    return table.differs(old, new, "t") or longest_s(new) > max(_HOUR_S, longest_s(old))
 
 
-def _longest_s(config):
+def longest_s(config):
     """The longest period in which the node might say nothing."""
     sensors = config["sensors"]
     periods = [config["telemetry"]["interval_s"]] + [sensors[name].get("interval_s") or 0 for name in sensors]
@@ -162,29 +189,6 @@ def tell(board, table, settings):
     """Report what is obeyed now: apart from `obey`, so that what that needed is free again."""
     state = "trial" if settings.trial else "applied"
     settings.report = _report(table, settings.effective, settings.revision, stored(board)["patch"], state, None, ())
-
-
-def mistakes(table, document):
-    """Every mistake in a whole configuration, the table's and then the drivers': (key, found, allowed) of each."""
-    problems = table.check(document)
-    sensors = document.get("sensors") if not problems else None
-    for name in sensors or ():
-        if sensors[name]:
-            _check_driver("sensors." + name + ".", sensors[name], problems)
-    return problems
-
-
-def _check_driver(prefix, options, problems):
-    name = "firmware.drivers." + options["driver"]
-    try:
-        driver = lending.load(name).Driver
-    except (ImportError, AttributeError):
-        return problems.append((prefix + "driver", options["driver"], "the name of a file in firmware/drivers"))
-    if getattr(driver, "NEEDS_PIN", 0) and options.get("pin") is None:
-        problems.append((prefix + "pin", None, "the number of a pin"))
-    kinds = getattr(driver, "KINDS", 0)
-    if kinds and options.get("kind") not in (None,) + kinds:
-        problems.append((prefix + "kind", options["kind"], " or ".join(kinds)))
 
 
 def refuse(board, table, settings, reason):
@@ -230,7 +234,7 @@ def _redacted(table, document, shown, path=()):
 def parsed(data):
     """The JSON object in `data` (bytes). Raises ConfigError."""
     try:
-        return lending.lend("bounded").parsed(data, _MAX_BYTES, _MAX_DEPTH)
+        return lend("bounded").parsed(data, _MAX_BYTES, _MAX_DEPTH)
     except ValueError as error:
         raise ConfigError(error.args[0])
 
@@ -238,6 +242,6 @@ def parsed(data):
 def check_depth(data):
     """Raises ConfigError when `data` (bytes) is nested too deep to be parsed."""
     try:
-        lending.lend("bounded").check_depth(data, _MAX_DEPTH)
+        lend("bounded").check_depth(data, _MAX_DEPTH)
     except ValueError as error:
         raise ConfigError(error.args[0])

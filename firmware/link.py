@@ -43,7 +43,7 @@ class Link:
         self._posted, self._written = [], []  # written: QoS 0 readings that the network has not taken whole
         self.state = "down"
         self._attempt = self.sessions = self.dropped = 0  # dropped: posted messages that found no place
-        self.fault = None  # why the last session or attempt ended
+        self.obeys = self.fault = None  # the configuration of this session or attempt; why the last one ended
         self.promise_ms = 0  # by this uptime it will have moved; None while the session's own deadlines hold
 
     def build(self, config, dialect):
@@ -118,7 +118,7 @@ class Link:
 
     async def _session(self):
         """One connection from nothing to its end; raises one of LINK_ERRORS, or returns after a clean leave."""
-        mqtt = self._config["mqtt"]
+        self.obeys, mqtt = self._config, self._config["mqtt"]
         self._to("joining")
         if self._joined != self._config["wifi"] or not self._board.joined():
             await self._board.leave()  # staying where we are would prove nothing of other networks

@@ -36,7 +36,7 @@ class Node:
         self._dialect = self._heap_low = self._settings = None
         self._drivers = {}  # sensor name: (options, driver)
         self._boot = self._diagnostics_ms = self._proof_ms = self._seen = self._moved_ms = 0
-        self._trial, self._heard = None, False  # when over (uptime, ms), nonce that proves it good, sessions before
+        self._trial = None  # a firmware.tryout.Tryout while there is one
 
     def stop(self):
         """Ask for a clean leave: `offline` is published, DISCONNECT sent, and `run` returns."""
@@ -112,14 +112,14 @@ class Node:
         if self._settings.report:
             yield self._dialect.report(self._settings.report)
         if self._trial:
-            yield self._dialect.probe(self._trial[1])
+            yield self._dialect.probe(self._trial.nonce)
         self._sample(None)
 
     def _receive(self, topic, payload, retained):
         route = self._dialect.route(topic, payload, retained)
-        if route and route[0] == "probe":  # a broker may acknowledge what it then hands to nobody
-            self._heard = self._trial and payload == self._trial[1] and self._link.sessions > self._trial[2]
-        elif route:
+        if route and self._trial:
+            self._trial.hear(route[0], payload)
+        if route and route[0] != "probe":
             self._control.receive(self._uptime.ms(), *route, payload)
         self._wake.set()
 
@@ -159,18 +159,17 @@ class Node:
                 self._settings.report[0] = head % (self._settings.revision, reason)
 
     def _try_out(self):
-        over_ms = self._uptime.ms() + 1000 * self._settings.effective["config"]["trial_s"]
-        self._trial = over_ms, b"%d" % int(self._board.random() * 2**30), self._link.sessions
-        self._heard, self._link.fault = False, None
+        self._trial = self._fetch("firmware.tryout").Tryout(
+            self._settings, self._link, self._uptime.ms(), self._board.random())
 
     def _judge(self):
-        """The trial is over: keep what the node has heard itself through, or go back."""
-        heard, self._trial, self._heard = self._heard, None, False
+        """The trial is over: keep what has proved itself, or go back."""
+        good, fault, self._trial = self._trial.good(), self._trial.fault(), None
         try:
-            self._change("settle", heard, self._link.fault)
+            self._change("settle", good, fault)
         except MemoryError:  # at the start there is room: it then goes back, or has been kept
             return self._restart(None)
-        if heard:
+        if good:
             self._link.post(self._dialect.report(self._settings.report))
         else:
             self._build()
@@ -217,7 +216,7 @@ class Node:
         """Publish diagnostics when due; feed the watchdog, here where the other task runs, if the link moves, too."""
         if self._link_moves(now):
             self._board.feed()
-        if self._trial and (self._heard or now >= self._trial[0]):
+        if self._trial and (self._trial.good() or now >= self._trial.over_ms):
             self._judge()
         if now >= self._proof_ms:
             self._prove(now)

@@ -10,9 +10,12 @@ from firmware import VERSION
 _BATCH = 16  # readings in one backlog message: about 2 KB
 
 
-def about(board, settings, boot):
-    """The facts that `info` tells."""
+def about(board, settings, boot, wait_s, every_s):
+    """The facts that `info` tells; the next wake that sends is in `wait_s`, and then there is one each `every_s`."""
+    now_s = board.time_s()
     return {
+        "wake_at": None if now_s is None else now_s + wait_s,
+        "wake_every_s": every_s,
         "id": settings.effective["node"]["id"] or board.default_id,
         "firmware": VERSION,
         "interpreter": board.interpreter,

@@ -20,6 +20,7 @@ _AWAKE_S = 15  # the rest of the wake in which power.mode has become "always", a
 _JOIN_S = 30  # above the board's own deadline for joining, which names its reason
 _LEAVE_MS = 1_500  # of a wake's time, for the goodbye
 _TELL_S = 86_400  # what is retained is said again daily, as brokers lose things
+_ANY = 1_000  # wakes without sending, after which the next one sends whatever power.send_every says
 _PAUSE_S = 3_600  # no longer between two attempts, however many have failed
 
 
@@ -34,6 +35,7 @@ class Node:
         self._kept = self._senses = self._dialect = None
         self._fresh = []  # readings of this wake
         self._stopping = self._extended = self._again = False
+        self._soon = False  # what a trial has come to is still to be told
         self._over_ms = 0  # when this wake's time is up, in uptime
         self._told, self._says = (0, 0), None
         self.rest = None  # arguments of board.deep_sleep after "asleep"
@@ -68,7 +70,7 @@ class Node:
             return "restart"
         if kept.full() or self._stopping:
             self._reserve().spill(self._stopping)
-        self.rest = self._rest_ms(), self._settings.effective["power"].get("wake_pin")
+        self.rest = self._sleep_ms(), self._settings.effective["power"].get("wake_pin")
         kept.awake_ms = self._board.awake_ms()
         kept.total_ms += kept.awake_ms
         self._keep()
@@ -104,18 +106,14 @@ class Node:
     def _about(self):
         """The facts that `info` tells, and when the next wake is that sends."""
         every = self._settings.effective["power"].get("send_every", 1)
-        about = self._says.about(self._board, self._settings, self._kept.boot)
-        now_s = self._board.time_s()
         wait_s = self._rest_ms() // 1000 + self._senses.period_s * (every - 1)
-        about["wake_at"] = None if now_s is None else now_s + wait_s
-        about["wake_every_s"] = self._senses.period_s * every
-        return about
+        return self._says.about(self._board, self._settings, self._kept.boot, wait_s, self._senses.period_s * every)
 
     def _due(self):
         """Whether this wake is one that sends."""
         kept = self._kept
         wanted = kept.unsent >= self._settings.effective["power"].get("send_every", 1) or kept.wakes == 1
-        wanted = wanted or self._board.woken_by_pin or kept.full() or not self._sleeps()
+        wanted = wanted or self._board.woken_by_pin or kept.full() or self._settings.trial or not self._sleeps()
         return wanted and self._board.clock_ms() // 1000 >= kept.retry_s
 
     async def _send(self):
@@ -125,14 +123,15 @@ class Node:
         try:
             await together(self._visits(), self._budget())
             kept.unsent = kept.fails = kept.retry_s = 0
+            self._soon = False
         except LINK_ERRORS as error:
             kept.failed += 1
             kept.fails += 1
             pause_s = min(self._senses.period_s << min(kept.fails, 12), max(self._senses.period_s, _PAUSE_S))
             kept.retry_s = self._board.clock_ms() // 1000 + pause_s - self._senses.period_s // 2
             self._board.log("wake %d: %s; no attempt for %d s" % (kept.wakes, _text(error), pause_s))
-            if self._settings.trial:
-                self._change("settle", False, "no connection in the time of a wake")
+            if self._settings.trial or self._soon:
+                self._go_back(_text(error))
 
     def _extend(self):
         more_s = self._settings.effective["power"].get("awake_s", _AWAKE_S)
@@ -146,21 +145,28 @@ class Node:
 
     async def _visits(self):
         """Connect; and again with what came in, which goes back when it does not work."""
-        config = self._settings.effective
-        if not self._board.joined():
-            await within(_JOIN_S, self._board.join(config["wifi"]))
-        await self._set_clock()
-        await self._visit()
+        self._again = True
         while self._again:
             self._again = False
             try:
+                if not self._board.joined():
+                    await within(_JOIN_S, self._board.join(self._settings.effective["wifi"]))
+                await self._set_clock()
                 await self._visit()
             except LINK_ERRORS as error:
                 if not self._settings.trial:
                     raise
-                self._change("settle", False, _text(error))
-                self._build()
-                self._again = True
+                await self._board.leave()
+                self._go_back(_text(error))
+
+    def _go_back(self, reason):
+        """Be what was there before a trial that failed; say so in this wake, or soon in another one."""
+        if self._settings.trial:
+            self._change("settle", False, reason)
+        self._build()
+        self._again = self._soon = True
+        self._kept.told = self._kept.fails = self._kept.retry_s = 0
+        self._kept.unsent = _ANY
 
     async def _set_clock(self):
         """Set the clock when that is due; what was timed by it follows."""
@@ -172,12 +178,12 @@ class Node:
                 board.log("clock: %s" % _text(error))
 
     async def _visit(self):
-        nonce = b"%d" % int(self._board.random() * 2**30) if self._settings.trial else None
+        nonce = None
+        if self._settings.trial:
+            nonce = b"%d" % int(self._board.random() * 2**30)
+            self._kept.desired = 0  # the document is to be found again
         visit = Visit(self._board, self._settings.effective, self._dialect, self._kept)
-        await visit.run(self._first, self._second, self._word, nonce)
-
-    def _word(self):
-        return "offline" if self._stopping else "sleeping"
+        await visit.run(self._first, self._second, lambda: "offline" if self._stopping else "sleeping", nonce)
 
     def _first(self):
         """Yield (token, message) of everything there is to say."""
@@ -192,38 +198,40 @@ class Node:
 
     async def _drain(self, visit, client):
         """Send what is on flash, as long as there is time."""
-        kept = self._kept
-        reserve = self._reserve() if kept.stored or kept.inherited else None
+        reserve = self._reserve() if self._kept.stored or self._kept.inherited else None
         while reserve and self._uptime.ms() < self._over_ms - _LEAVE_MS and (readings := reserve.take()):
             await visit.deliver(client, self._dialect.backlog(readings) + (False, 1))
             reserve.done()
 
     async def _second(self, visit, client):
-        """Obey what came in, and say so."""
-        if self._told[0] != self._kept.told and not self._settings.trial:
+        """Obey what came in, judge what is on trial, and say so."""
+        settings, kept = self._settings, self._kept
+        report, obeyed, effect = settings.report, settings.effective, None
+        if self._told[0] != kept.told and not settings.trial:
             self._change("prove", True)  # another configuration is well, and rescue may rely on it
-        self._kept.told, self._kept.tell_s = self._told
+        kept.told, kept.tell_s = self._told
         await self._drain(visit, client)
-        if self._settings.trial:
-            self._change("settle", True, None)
-            self._change("prove", True)
-        elif not visit.changed:
-            return
-        else:
-            report = self._settings.report
-            effect, self._kept.desired = self._change("look", visit.document), visit.mark  # looked at, and not before
-            if self._settings.report is report:
-                return  # it is what is obeyed already
-            if not self._extended:
+        if visit.changed:
+            effect, kept.desired = self._change("look", visit.document), visit.mark  # looked at, and not before
+            if settings.report is not report and not self._extended:
                 self._extended = True
                 self._extend()
-            if effect:
-                self._change("tell")
-                self._build()
-                self._again = effect == "reconnect"
-        if not self._again:
-            report = self._dialect.report(self._settings.report)
+        if effect:
+            self._change("tell")
+            self._build()
+            self._again = effect == "reconnect"
+        elif settings.trial:
+            self._change("weigh")
+            if settings.effective is not obeyed:
+                self._go_back(None)
+        if not self._again and settings.report is not report:
+            report = self._dialect.report(settings.report)
             await visit.say(client, ((True, self._dialect.status("online")), (True, report)))
+
+    def _sleep_ms(self):
+        """Milliseconds to the next wake; not long when that is to prove a trial, or to tell how it ended."""
+        most_ms = 500 * self._settings.effective["config"]["trial_s"] if self._settings.trial or self._soon else 2**60
+        return min(self._rest_ms(), most_ms)
 
     def _rest_ms(self):
         """Milliseconds to the next wake, which keeps its beat: a multiple of the period on the clock, for each node at

@@ -119,7 +119,7 @@ def mistakes(data):
     """Every mistake of a provisioned configuration (bytes) as (key, found, allowed), by the node's own check; and, as a
     file is there to be mended, keys that stand twice, the nearest known key, and where the JSON breaks off."""
     try:
-        problems = desired.mistakes(table, desired.parsed(data))
+        problems = table.mistakes(desired.parsed(data))
     except desired.ConfigError as error:
         return [("", None, f"a configuration, but this is {error.args[0]}{_broken_at(data)}")]
     return _doubled(data) + [(key, found, allowed + _nearest(key, allowed)) for key, found, allowed in problems]

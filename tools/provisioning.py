@@ -11,7 +11,6 @@ import secrets
 import ssl
 
 from firmware import config as table
-from firmware import desired
 from tools import acl, errors, patching, topics
 
 _PASSWORD_BYTES = 16  # 128 bits
@@ -30,7 +29,7 @@ def password():
 
 def checked(document, what):
     """The document, when nodes would obey it. Raises UserError with every mistake at once."""
-    problems = desired.mistakes(table, document)
+    problems = table.mistakes(document)
     if problems:
         raise errors.UserError("\n".join([f"{what} has {len(problems)} mistake(s)", *patching.told(problems)]))
     return document
@@ -110,7 +109,7 @@ def fleet(path, base, kept=lambda node: None):
         if node in documents:
             problems.append(f"  line {number}: id {node} was there before")
         document = with_credentials(document, node, kept(node) or password())
-        problems += [f"  line {number}: {text.strip()}" for text in patching.told(desired.mistakes(table, document))]
+        problems += [f"  line {number}: {text.strip()}" for text in patching.told(table.mistakes(document))]
         documents[node] = document
     if problems:
         raise errors.UserError("\n".join([f"{path} has {len(problems)} mistake(s); nothing was written", *problems]))

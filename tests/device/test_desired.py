@@ -455,7 +455,7 @@ def test_drivers_have_a_say_in_what_is_a_mistake():
     for name, options in (("a", {"driver": "bme820"}), ("b", {"driver": "__init__"}), ("c", {"driver": "digital"}),
                           ("d", {"driver": "analog", "pin": 34, "kind": "soul"}), ("e", {"driver": "sht4x"}),
                           ("f", {"driver": "digital", "pin": 4, "kind": "motion"}), ("g", None)):
-        problems = desired.mistakes(config, {"mqtt": {"host": "h"}, "sensors": {name: options}})
+        problems = config.mistakes({"mqtt": {"host": "h"}, "sensors": {name: options}})
         found.update({key: (value, allowed) for key, value, allowed in problems})
     equal(sorted(found), ["sensors.a.driver", "sensors.b.driver", "sensors.c.pin", "sensors.d.kind"])
     equal(found["sensors.d.kind"], ("soul", "voltage or soil or battery"))

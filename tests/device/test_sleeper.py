@@ -386,14 +386,135 @@ async def test_a_change_that_fails_is_taken_back_in_the_same_wake():
         equal(naps.line.on(TOP + "telemetry/air")[0].retain, True)
 
 
-async def test_a_change_that_works_is_confirmed_by_the_nodes_own_echo():
-    async with Naps() as naps:
+def desire(naps, revision, patch):
+    """The broker keeps a document."""
+    naps.broker.kept[TOP + "config/set"] = json.dumps({"revision": revision, "patch": patch}).encode()
+
+
+def states(naps):
+    """(state, revision, reason) of every report on whatever connection, from where `lines` begin."""
+    reports = [message.json() for line in naps.broker.lines for message in line.on(TOP + "config")]
+    return [(report["state"], report["revision"], report["reason"]) for report in reports]
+
+
+TRIAL_MS = 120_000
+LOST = "the document was not there when the node woke: publish it retained, as a node that sleeps hears nothing else"
+
+
+async def test_a_change_that_works_is_kept_in_the_wake_after_a_sleep_that_is_not_long():
+    async with Naps(interval_s=600) as naps:
         await settled(naps)
-        naps.broker.kept[TOP + "config/set"] = b'{"revision":1,"patch":{"mqtt":{"port":2}}}'
+        desire(naps, 1, {"mqtt": {"port": 2}, "sensors": {"door": {"interval_s": 600}}})
         await naps.wake(40_000)
         equal(naps.board.opened[-1][2], 2)
-        report = naps.line.on(TOP + "config")[-1].json()
-        equal((report["revision"], report["state"]), (1, "applied"))
+        equal(states(naps)[-1], ("trial", 1, None))
+        assert naps.rest[0] <= TRIAL_MS // 2, naps.rest
+        await naps.wake()
+        equal(states(naps)[-1], ("applied", 1, None))
+        assert naps.rest[0] > TRIAL_MS, naps.rest
+        equal(json.loads(naps.board.files.content["config"])["revision"], 1)
+        assert "old" not in json.loads(naps.board.files.content["config"])
+
+
+async def test_a_document_that_is_not_kept_is_no_way_to_tell_a_node_that_sleeps():
+    async with Naps() as naps:
+        await settled(naps)
+        desire(naps, 1, {"mqtt": {"keepalive_s": 61, "user": "else"}})
+        await naps.wake()
+        equal(states(naps)[-1], ("trial", 1, None))
+        naps.broker.kept.clear()
+        await naps.wake()
+        equal(states(naps)[-1], ("rolled-back", 1, LOST))
+        await naps.wake()
+        equal(naps.line.hello["user"], None)
+
+
+async def test_a_wake_that_crashes_ends_the_trial():
+    async with Naps() as naps:
+        await settled(naps)
+        desire(naps, 1, {"mqtt": {"user": "else"}})
+        await naps.wake()
+        naps.board.reset_cause = "hard"
+        await naps.wake()
+        equal(states(naps)[-1], ("rolled-back", 1, "restarted before the node was online"))
+
+
+async def test_a_second_wake_that_reaches_nobody_goes_back_and_says_so_soon():
+    for old in ({"mode": "deepsleep"}, {"mode": "always"}):
+        async with Naps(interval_s=600, send_every=7) as naps:
+            await settled(naps)
+            base = dict(BASE, telemetry={"interval_s": 600}, power=old)
+            naps.board.config = json.dumps(base).encode()
+            wanted = {"mqtt": {"port": 2}, "power": {"mode": "deepsleep", "send_every": 70}}
+            naps.board.files.content["config"] = json.dumps(
+                {"revision": 1, "patch": wanted, "old": {}, "first": True}).encode()
+            desire(naps, 1, wanted)
+            naps.board.rtc = b""
+            equal(await naps.wake(), "asleep")
+            equal(states(naps)[-1], ("trial", 1, None))
+            original, began_ms = naps.board.open_stream, naps.board.now_ms
+
+            async def only_1883(host, port, tls, original=original):
+                if port != 1883:
+                    await naps.board.sleep_ms(3_600_000)  # nobody answers, until the time of the wake is up
+                return await original(host, port, tls)
+
+            naps.board.open_stream = only_1883
+            ending = await naps.wake(40_000)
+            if old["mode"] == "always":
+                equal(ending, "restart")
+                naps.start(start.chosen(naps.board, load).run())
+                await naps.pass_ms(3_000)
+            else:
+                equal(ending, "asleep")
+                assert naps.board.now_ms - began_ms <= TRIAL_MS // 2 + 20_000
+                await naps.wake()
+            equal(states(naps)[-1][:2], ("rolled-back", 1))
+            assert "time of this wake" in states(naps)[-1][2], states(naps)[-1]
+
+
+WEEK = {"power": {"mode": "deepsleep", "send_every": 7}, "telemetry": {"interval_s": 86_400},
+        "sensors": {"door": None}}
+SILENT = ("it would be silent for 604800 s at a time: if that is meant, send the same patch again as revision 2 "
+          "meanwhile")
+
+
+async def a_week(naps):
+    """The first wake with a week of deep sleep."""
+    await settled(naps)
+    desire(naps, 1, WEEK)
+    await naps.wake()
+    equal(states(naps)[-1], ("trial", 1, None))
+    assert naps.rest[0] <= TRIAL_MS // 2, naps.rest
+
+
+async def test_a_week_of_silence_is_not_kept_on_one_document_alone():
+    async with Naps() as naps:
+        await a_week(naps)
+        await naps.wake()
+        equal(states(naps)[-1], ("rolled-back", 1, SILENT))
+        equal(naps.rest[0] <= 60_000, True, naps.rest)
+
+
+async def test_a_week_of_silence_is_kept_on_the_operators_second_word():
+    async with Naps() as naps:
+        await a_week(naps)
+        desire(naps, 2, WEEK)
+        await naps.wake()
+        equal(states(naps)[-1], ("applied", 2, None))
+        assert naps.rest[0] > 3_600_000, naps.rest
+        equal(json.loads(naps.board.files.content["config"]), {"revision": 2, "patch": WEEK})
+
+
+async def test_a_second_word_that_is_another_one_is_a_new_trial():
+    async with Naps() as naps:
+        await a_week(naps)
+        desire(naps, 2, dict(WEEK, node={"name": "Attic"}))
+        await naps.wake()
+        equal(states(naps)[-1], ("trial", 2, None))
+        assert naps.rest[0] <= TRIAL_MS // 2, naps.rest
+        await naps.wake()
+        equal(states(naps)[-1][:2], ("rolled-back", 2))
 
 
 async def test_stay_awake_hands_over_to_the_node_that_does():
@@ -425,8 +546,11 @@ async def test_a_node_that_never_slept_can_be_told_to():
         await naps.pass_ms(15_000)
         equal((naps.ended, naps.result), (True, "restart"))
         naps.board.reset_cause = "hard"
+        desire(naps, 1, {"power": {"mode": "deepsleep"}})
         equal(await naps.wake(), "asleep")
-        equal(naps.line.on(TOP + "config")[-1].json()["revision"], 1)
+        equal(states(naps)[-1], ("trial", 1, None))
+        equal(await naps.wake(), "asleep")
+        equal(states(naps)[-1], ("applied", 1, None))
         naps.broker.kept[TOP + "config/set"] = b'{"revision":2,"patch":{}}'
         equal(await naps.wake(), "restart", "and not to:")
         equal(naps.line.on(TOP + "config")[-1].json()["config"]["power"], {"mode": "always"})
@@ -520,6 +644,7 @@ async def test_all_of_it_also_with_code_that_is_only_lent():
         await settled(naps)
         naps.broker.kept[TOP + "config/set"] = b'{"revision":1,"patch":{"mqtt":{"port":2}}}'
         await naps.wake(40_000)
+        await naps.wake()
         equal(naps.line.on(TOP + "config")[-1].json()["state"], "applied")
 
 

@@ -2,7 +2,8 @@
 
 import json
 
-from firmware import config, desired, trial
+import signed
+from firmware import config, desired, trial, tryout
 from minitest import equal
 from stage import Board
 from test_desired import BASE as DESK_BASE
@@ -36,11 +37,22 @@ def document(revision, patch):
     return json.dumps({"revision": revision, "patch": patch})
 
 
+def publish_there(rig, revision, patch):
+    """The broker that the node will go to keeps this document."""
+    rig.broker.kept[TOP + "config/set"] = document(revision, patch).encode()
+
+
+NOT_FOUND = ("heard itself at elsewhere.test:1883, but did not find this document there: publish it, retained, at "
+             "that broker, too")
+
+
 async def test_what_works_is_kept():
     async with Rig() as rig:
         await rig.go(3_000)
+        publish_there(rig, 1, ELSEWHERE)
         await rig.says("config/set", document(1, ELSEWHERE), ms=5_000)
-        equal(states(rig), [("applied", 0, None), ("trial", 1, None), ("applied", 1, None)])
+        equal(states(rig), [("applied", 0, None), ("trial", 1, None), ("trial", 1, None), ("applied", 1, None)],
+              "by itself, and when the document is met again:")
         equal(stored(rig), {"revision": 1, "patch": ELSEWHERE})
         await rig.pass_ms(2 * TRIAL_MS)
         equal(len(rig.broker.lines), 2, "and nothing comes after:")
@@ -55,7 +67,7 @@ async def test_a_node_that_does_not_hear_itself_goes_back():
         assert "old" in stored(rig)
         await rig.pass_ms(10_000)
         equal(states(rig)[2:], [("rolled-back", 1, "the node did not hear itself")])
-        equal(stored(rig), {"revision": 1, "patch": {}})
+        equal(stored(rig), {"revision": 1, "patch": {}, "why": "the node did not hear itself"})
         await rig.says("config/set", document(1, ELSEWHERE), retain=True, ms=2 * TRIAL_MS)
         equal(states(rig)[3:], states(rig)[2:3], "what failed is not tried again, and told again:")
         equal(len(rig.broker.lines), 3)
@@ -94,10 +106,13 @@ async def test_a_restart_during_a_trial_ends_it():
     async with Rig(board=again(rig)) as later:
         await later.go(3_000)
         equal(states(later), [("rolled-back", 3, "restarted before the node was online")])
-        equal(stored(later), {"revision": 3, "patch": {}})
+        equal(stored(later)["patch"], {})
     async with Rig(board=again(later)) as last:
         await last.go(3_000)
-        equal(states(last), [("applied", 3, None)])
+        equal(states(last), states(later), "and is not forgotten:")
+        await last.says("config/set", document(4, {"node": {"name": "Attic"}}), ms=3_000)
+        equal(states(last)[1:], [("applied", 4, None)])
+        equal(stored(last), {"revision": 4, "patch": {"node": {"name": "Attic"}}})
 
 
 async def test_a_second_change_during_a_trial_goes_back_to_what_was_good():
@@ -110,7 +125,7 @@ async def test_a_second_change_during_a_trial_goes_back_to_what_was_good():
         equal(stored(rig), {"revision": 2, "patch": more, "old": {}})
         await rig.pass_ms(2 * TRIAL_MS)
         equal(states(rig)[-1], ("rolled-back", 2, "the node did not hear itself"))
-        equal(stored(rig), {"revision": 2, "patch": {}})
+        equal((stored(rig)["revision"], stored(rig)["patch"]), (2, {}))
 
 
 async def test_a_change_that_cannot_strand_is_not_on_trial():
@@ -171,8 +186,9 @@ async def test_what_rescue_stored_is_tried_from_the_start_on():
     async with Rig() as rig:
         await rig.go(3_000)
     async with Rig(board=rescued(rig)) as later:
+        publish_there(later, 4, ELSEWHERE)
         await later.go(5_000)
-        equal(states(later), [("trial", 4, None), ("applied", 4, None)])
+        equal(states(later)[1:], [("trial", 4, None), ("applied", 4, None)])
         equal(stored(later), {"revision": 4, "patch": ELSEWHERE})
 
 
@@ -186,7 +202,7 @@ async def test_what_rescue_stored_and_strands_the_node_is_taken_back():
         equal(stored(later), {"revision": 4, "patch": ELSEWHERE, "old": {"node": {"name": "Good"}}})
         await later.pass_ms(TRIAL_MS + 10_000)
         equal(states(later)[-1], ("rolled-back", 4, "the node did not hear itself"))
-        equal(stored(later), {"revision": 4, "patch": {"node": {"name": "Good"}}})
+        equal(stored(later)["patch"], {"node": {"name": "Good"}})
 
 
 async def test_a_start_that_ends_while_it_tries_what_rescue_stored_takes_it_back():
@@ -210,7 +226,104 @@ async def test_sensors_pins_power_and_long_intervals_are_on_trial():
             await rig.says("config/set", document(1, patch), ms=5_000)
             assert stored(rig).get("old") == {}, patch
             await rig.pass_ms(TRIAL_MS + 12_000)
-            equal(stored(rig), {"revision": 1, "patch": {}}, patch)
+            equal(stored(rig)["patch"], {}, patch)
+            assert "old" not in stored(rig)
+
+
+async def test_another_broker_has_an_echo_and_must_have_the_document_too():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        await rig.says("config/set", document(1, ELSEWHERE), retain=True, ms=TRIAL_MS - 1_000)
+        equal(states(rig)[1:], [("trial", 1, None)])
+        await rig.pass_ms(10_000)
+        equal(states(rig)[2:], [("rolled-back", 1, NOT_FOUND)])
+        equal(stored(rig), {"revision": 1, "patch": {}, "why": NOT_FOUND})
+        equal([opened[1] for opened in rig.board.opened], ["broker.test", "elsewhere.test", "broker.test"])
+
+
+async def test_only_the_very_document_counts_at_the_new_broker():
+    another = {"mqtt": {"host": "elsewhere.test"}, "node": {"name": "Attic"}}
+    for revision, patch in ((1, another), (1, {}), (0, ELSEWHERE)):
+        async with Rig() as rig:
+            await rig.go(3_000)
+            publish_there(rig, revision, patch)
+            await rig.says("config/set", document(1, ELSEWHERE), ms=TRIAL_MS + 9_000)
+            assert ("rolled-back", 1, NOT_FOUND) in states(rig) and ("applied", 1, None) not in states(rig), revision
+
+
+async def test_the_document_may_come_to_the_new_broker_later_and_otherwise_spelled():
+    patch = {"mqtt": {"host": "elsewhere.test", "password": "a-secret-word"}, "sensors": {"air": {"low_mv": 0.1}}}
+    async with Rig() as rig:
+        await rig.go(3_000)
+        await rig.says("config/set", document(1, patch), ms=TRIAL_MS // 2)
+        equal(states(rig)[-1], ("trial", 1, None))
+        text = '{ "patch":{"sensors":{"air":{"low_mv":0.1}},"mqtt":{"host":"elsewhere.test"}}, "revision":1 }'
+        await rig.says("config/set", text, ms=2_000)
+        equal(states(rig)[-1], ("applied", 1, None), "secrets that are left out keep their value:")
+        equal(stored(rig), {"revision": 1, "patch": patch})
+
+
+async def test_a_document_at_the_old_broker_proves_nothing_of_the_new_one():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        for _ in range(3):  # the last ones arrive while the node leaves
+            rig.line.deliver(TOP + "config/set", document(1, ELSEWHERE))
+        await rig.pass_ms(TRIAL_MS + 9_000)
+        equal(states(rig)[-1], ("rolled-back", 1, NOT_FOUND))
+
+
+class Old:
+    """A link that still obeys the old configuration, as in an attempt that was under way."""
+
+    obeys = fault = None
+
+
+def test_only_a_connection_with_the_new_configuration_proves_it():
+    settings, link = desired.Settings(), Old()
+    settings.effective = {"config": {"trial_s": 10}, "mqtt": {"host": "h", "port": 1}}
+    for moved in (False, True):
+        settings.moved, settings.found, link.obeys = moved, 1, {}
+        tried = tryout.Tryout(settings, link, 5, 0.5)
+        equal(tried.over_ms, 10_005)
+        tried.hear("config", b"")
+        tried.hear("probe", tried.nonce)
+        equal(tried.good(), False, "by the old one:")
+        link.obeys = settings.effective
+        tried.hear("probe", b"another")
+        equal(tried.good(), False)
+        tried.hear("probe", tried.nonce)
+        equal(tried.good(), not moved)
+        tried.hear("config", b"")
+        equal(tried.good(), not moved, "what was found before is not what came now:")
+        settings.found = 1
+        equal(tried.good(), True)
+
+
+async def test_another_port_is_another_broker_and_the_usual_one_named_is_not():
+    for patch, moved in (({"mqtt": {"port": 1884}}, True), ({"mqtt": {"port": 1883}}, False)):
+        desk = Desk()
+        desk.send(1, patch)
+        equal(desk.settings.moved, moved, patch)
+    desk = Desk()
+    desk.send(1, ELSEWHERE)
+    equal(desk.settings.moved, True)
+    equal(desk.again().settings.moved, True, "also after a restart:")
+    desk.send(2, {"node": {"id": "else"}})
+    equal((desk.settings.trial, desk.settings.moved), (True, False), "back again, before the trial is over:")
+
+
+async def test_signed_documents_count_at_the_new_broker_when_they_are_signed():
+    key = "0f" * 32
+    text = document(1, ELSEWHERE).encode()
+    good = signed.sign(key, "fake-a1b2c3", "config", text)
+    for there, end in ((text, "rolled-back"), (signed.sign(key, "other", "config", text), "rolled-back"),
+                       (good, "applied")):
+        async with Rig(dict(BASE, config={"key": key, "trial_s": 120})) as rig:
+            await rig.go(3_000)
+            rig.broker.kept[TOP + "config/set"] = there
+            await rig.says("config/set", good, ms=TRIAL_MS + 9_000)
+            equal(stored(rig)["patch"], ELSEWHERE if end == "applied" else {}, end)
+            assert "old" not in stored(rig)
 
 
 async def test_what_cannot_strand_is_not_on_trial():

@@ -7,10 +7,7 @@ import asyncio
 import json
 import sys
 
-if sys.implementation.name == "micropython":
-    from tools.host.micropython_world import HostBoard
-else:
-    from tools.host.cpython_world import HostBoard
+from tools.host.board import HostBoard
 
 DEADLINE_S = 20
 REPEATS = 50_000  # more than sockets take at once

@@ -8,12 +8,11 @@ import os
 import time
 
 from tools.host import micropython_main as runner
-from tools.host.micropython_world import HostBoard
 
 FACTOR = int(os.getenv("MOTE_FACTOR"))
 
 
-class Quick(HostBoard):
+class Quick(runner.HostBoard):
     def __init__(self, options):
         super().__init__(options)
         self.poll = None
@@ -31,5 +30,5 @@ class Quick(HostBoard):
         await asyncio.sleep_ms(ms // FACTOR or 1)
 
 
-runner.host_board = Quick
+runner.HostBoard = Quick
 runner.main()

@@ -57,6 +57,13 @@ def elsewhere(world):
     return world.keep(broker).port
 
 
+def foreign(world):
+    """The port of a broker that is alive, not ours, and lets everybody in."""
+    folder = pathlib.Path(world.folder, "foreign")
+    folder.mkdir()
+    return world.keep(Broker("mosquitto", folder)).port
+
+
 def other_authority(world):
     return Authority(pathlib.Path(world.folder), "other").pem
 
@@ -78,6 +85,8 @@ STRANDING = {
                              ("wrong password",)),
     "an id that the access list denies": (lambda world, tls: {"node": {"id": "node-z"}},
                                           ("closed by the broker", "not authorized", "did not hear itself")),
+    "a live broker that lets everybody in": (lambda world, tls: {"mqtt": {"port": foreign(world)}},
+                                             ("did not find this document there",)),
     "another live broker": (lambda world, tls: {"mqtt": {"port": elsewhere(world)}}, ("not authorized",)),
     "a base that the access list denies": (lambda world, tls: {"mqtt": {"base": "else"}},
                                            ("closed by the broker", "not authorized", "did not hear itself")),
@@ -114,7 +123,7 @@ def test_node_comes_back_with_the_old_configuration_and_the_reason(world, change
 def test_a_change_that_works_is_tried_and_then_kept(world):
     node, tls = start(world)
     patch = {"mqtt": {"port": tls, "tls": {"ca": world.ours.pem}}, "wifi": {"guarded": {"password": "correct horse"}}}
-    since = world.auditor.publish(node.topic("config/set"), {"revision": 1, "patch": patch})
+    since = world.auditor.publish(node.topic("config/set"), {"revision": 1, "patch": patch}, retain=True)
     report(world, node, since, "trial")
     found = report(world, node, since, "applied")
     assert (found["revision"], found["config"]["mqtt"]["port"]) == (1, tls)
@@ -146,6 +155,8 @@ def test_kills_at_random_moments_of_trials_strand_nothing(world):
         Store(node.state).save("starts", b"0")  # as if a while had passed: so many kills in a row are rescue's
         started = time.monotonic()
         node.start()  # perhaps it gets the document only now, and tries it
-        found = report(world, node, started, "rolled-back", BACK_LIMIT_S + LIMIT_S)
-        assert found["revision"] == revision and found["config"]["mqtt"]["port"] == world.broker.port
+        found = world.auditor.wait_json(
+            node.topic("config"), BACK_LIMIT_S + LIMIT_S, started,
+            lambda one, end=("rolled-back", revision): (one["state"], one["revision"]) == end)
+        assert found["config"]["mqtt"]["port"] == world.broker.port
         alive(world, node, started)

@@ -60,7 +60,7 @@ def _configuration(board, name):
         document = desired.parsed(said.encode())
     except desired.ConfigError as error:
         return None, [Finding(name, f"its config.json: {error.args[0]}", "the node does not start", here)]
-    problems = desired.mistakes(table, document)
+    problems = table.mistakes(document)
     if problems:
         return None, [Finding(name, f"its config.json: {text.strip()}", "the node does not start", here)
                       for text in patching.told(problems)]

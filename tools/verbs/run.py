@@ -35,8 +35,8 @@ from tools.host.micropython_boot import start
 start()
 del start
 try:
-    from lending import lend
-    lend("tools.host.micropython_main").main()
+    from tools.host.micropython_main import main
+    main()
 except Exception as error:
     from tools.host.micropython_boot import remember
     remember(error)
@@ -108,7 +108,7 @@ def read_config(path):
             f"cannot read {path} ({error.strerror}): copy config.json.example and edit it") from None
     except desired.ConfigError as error:
         raise errors.UserError(f"{path}: {error.args[0]}") from None
-    problems = desired.mistakes(configuration, document)
+    problems = configuration.mistakes(document)
     if problems:
         raise errors.UserError("\n".join([f"{path} has {len(problems)} mistake(s)", *patching.told(problems)]))
     return document
