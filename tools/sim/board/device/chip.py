@@ -19,10 +19,23 @@ def machine(options, wire, tell):
     module.RTC = Rtc
     module.unique_id = lambda: bytes(options["mac"])
     module.reset_cause = lambda: options["cause"]
-    module.freq = lambda: 160_000_000
+    module.freq = _frequency()
     module.reset = lambda: end(tell, "reset", "")
     module.deepsleep = lambda ms=0: end(tell, "sleep", ms)
     return module
+
+
+def _frequency():
+    now = [160_000_000]
+
+    def freq(*hz):
+        if not hz:
+            return now[0]
+        if hz[0] not in (20_000_000, 40_000_000, 80_000_000, 160_000_000, 240_000_000):
+            raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
+        now[0] = hz[0]
+
+    return freq
 
 
 def end(tell, kind, value):

@@ -22,6 +22,8 @@ class Network:
 class Wlan:
     """Connecting twice, or without being active, is an error, as on the port."""
 
+    PM_NONE, PM_PERFORMANCE, PM_POWERSAVE = 0, 1, 2
+
     def __init__(self, options):
         self._points = options["access_points"]
         self._mac = bytes(options["mac"])
