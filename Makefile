@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UMQTT := build/umqtt/simple.py
 
-.PHONY: setup demo test test-ha bench size lint board rom keys soak fuzz clean
+.PHONY: setup demo test test-ha pictures bench size lint board rom keys soak fuzz clean
 
 setup: $(INSTALLED) $(UMQTT)
 
@@ -39,6 +39,10 @@ test: setup
 test-ha: setup
 	@$(BIN)/python -m tests.home_assistant.install
 	@$(BIN)/python -m pytest tests/home_assistant
+
+# The pictures of docs/home-assistant.md, of the page of a real node in a real Home Assistant.
+pictures: setup
+	@$(BIN)/python -m tests.home_assistant.pictures
 
 # A hundred thousand broken packets, and as many broken documents, on each interpreter, others each time: SEED=N repeats
 # a run.

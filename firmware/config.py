@@ -1,13 +1,13 @@
 """The configuration: one table of keys, what may stand in it, and every mistake at once."""
 
 import json
-import sys
+
+import lending
 
 # The table, one line a key: name, kind, lowest, highest (of a number, or of a text's length), default as JSON, flags.
 # `*` stands for any name. Flags: `?` null is allowed, `!` secret, `+` must be there, `r` a change reconnects,
 # `t` and is on trial, as it could strand the node, `s` starts anew. Then, after `?`, what each kind allows, in words.
-# Read where it is needed, a part at a time, as it would take four kilobytes of heap.
-_TABLE = __file__.rsplit(".", 1)[0] + ".txt"
+# Read where it is needed, a part at a time, as it would take four kilobytes of heap: from config.txt beside this file.
 _BLOCK = 512
 
 HIDDEN = "***"
@@ -26,15 +26,19 @@ def row(path):
 
 def rows():
     """Yield every line of the table, as a list of six words."""
-    with open(_TABLE) as file:
+    with _table() as file:
         while (line := file.readline())[:1] > "?":
             yield line.split()
+
+
+def _table():
+    return open(__file__.rsplit(".", 1)[0] + ".txt")
 
 
 def _line(start):
     """The first line of the file that starts so, else an empty text."""
     text = "\n"
-    with open(_TABLE) as file:
+    with _table() as file:
         while more := file.read(_BLOCK):
             text += more
             at = text.find("\n" + start)
@@ -106,8 +110,7 @@ def mistakes(document):
 def _check_driver(prefix, options, problems):
     name = "firmware.drivers." + options["driver"]
     try:
-        __import__(name)
-        driver = sys.modules[name].Driver
+        driver = lending.load(name).Driver
     except (ImportError, AttributeError):
         return problems.append((prefix + "driver", options["driver"], "the name of a file in firmware/drivers"))
     if getattr(driver, "NEEDS_PIN", 0) and options.get("pin") is None:

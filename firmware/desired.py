@@ -9,7 +9,7 @@ document on trial has come again, 2 when with the next revision, which is the op
 
 import json
 
-from lending import lend
+import lending
 
 _FILE = "config"
 _MAX_BYTES = 4_096
@@ -63,7 +63,7 @@ def obey(board, table, settings, data):
     try:
         if key is not None:
             name = settings.effective["node"]["id"] or board.default_id
-            data = lend("signed").opened(key, name, "config", data)
+            data = lending.lend("signed").opened(key, name, "config", data)
             if data is None:
                 settings.refused += 1
                 raise ConfigError("not signed with config.key for this node")
@@ -234,7 +234,7 @@ def _redacted(table, document, shown, path=()):
 def parsed(data):
     """The JSON object in `data` (bytes). Raises ConfigError."""
     try:
-        return lend("bounded").parsed(data, _MAX_BYTES, _MAX_DEPTH)
+        return lending.lend("bounded").parsed(data, _MAX_BYTES, _MAX_DEPTH)
     except ValueError as error:
         raise ConfigError(error.args[0])
 
@@ -242,6 +242,6 @@ def parsed(data):
 def check_depth(data):
     """Raises ConfigError when `data` (bytes) is nested too deep to be parsed."""
     try:
-        lend("bounded").check_depth(data, _MAX_DEPTH)
+        lending.lend("bounded").check_depth(data, _MAX_DEPTH)
     except ValueError as error:
         raise ConfigError(error.args[0])

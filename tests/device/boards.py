@@ -7,13 +7,15 @@ import sys
 import flash
 from fakes import Esp32, Module, chip
 from fakes.radio import AccessPoint
-from tools.host.board import HostBoard
 
 HOME = {"home": {"password": "correct horse"}}
 RESETS = (SystemExit, chip.Reset)  # what a reset is where nothing can be reset
 
-if sys.implementation.name != "micropython":  # the simulated board is a host's: it runs on CPython alone
+if sys.implementation.name == "micropython":
+    from tools.host.micropython_world import HostBoard
+else:  # the simulated board is a host's: it runs on CPython alone
     import simulated
+    from tools.host.cpython_world import HostBoard
 
     RESETS += (simulated.Reset,)
 

@@ -14,8 +14,9 @@ import socket
 import sys
 
 from homeassistant import auth, bootstrap, config_entries, core, core_config, loader
+from homeassistant.components import onboarding
 from homeassistant.const import __version__
-from homeassistant.helpers import area_registry, device_registry, entity_registry
+from homeassistant.helpers import area_registry, device_registry, entity_registry, storage
 from homeassistant.helpers import recorder as recorder_helper
 from homeassistant.setup import async_setup_component
 
@@ -47,7 +48,7 @@ async def build(folder, broker_port):
     hass.config_entries = config_entries.ConfigEntries(hass, config)
     await loader.async_get_custom_components(hass)
     await bootstrap.async_load_base_functionality(hass)
-    hass.auth = await auth.auth_manager_from_config(hass, [], [])
+    hass.auth = await auth.auth_manager_from_config(hass, [{"type": "homeassistant"}], [])
     for name in ("homeassistant", "persistent_notification", "http"):
         assert await async_setup_component(hass, name, config), (name, PROBLEMS)
     await core_config.async_process_ha_core_config(hass, {"name": "House", "time_zone": "UTC", "unit_system": "metric"})
@@ -78,6 +79,7 @@ def described(hass):
             "attributes": json.loads(json.dumps(dict(state.attributes), default=str)) if state else None,
             "category": entry.entity_category and entry.entity_category.value,
             "disabled": entry.disabled_by and entry.disabled_by.value,
+            "device_id": entry.device_id,
             "device": device and {"name": device.name, "manufacturer": device.manufacturer, "model": device.model,
                                   "firmware": device.sw_version, "serial": device.serial_number,
                                   "area": area and area.name},
@@ -85,17 +87,23 @@ def described(hass):
     return result
 
 
-async def with_history(hass):
-    """Set up the recorder and the WebSocket API; returns the address of the page and an administrator's token."""
+async def with_recorder(hass, *others):
+    """Set up the recorder, and what needs it; returns the address of the page."""
     config = {"recorder": {"db_url": f"sqlite:///{hass.config.path('history.db')}", "commit_interval": 0}}
     recorder_helper.async_initialize_recorder(hass)
-    for name in ("recorder", "websocket_api", "config"):
+    for name in ("recorder", *others):
         assert await async_setup_component(hass, name, config), (name, PROBLEMS)
+    return f"http://127.0.0.1:{hass.http.server_port}"
+
+
+async def with_history(hass):
+    """Set up the recorder and the WebSocket API; returns the address of the page and an administrator's token."""
+    url = await with_recorder(hass, "websocket_api", "config")
     user = await hass.auth.async_create_user("Owner", group_ids=["system-admin"])
     token = await hass.auth.async_create_refresh_token(
         user, client_name="test", token_type="long_lived_access_token",
         access_token_expiration=datetime.timedelta(days=1))
-    return {"url": f"http://127.0.0.1:{hass.http.server_port}", "token": hass.auth.async_create_access_token(token)}
+    return {"url": url, "token": hass.auth.async_create_access_token(token)}
 
 
 async def obey(hass, command):
@@ -115,6 +123,10 @@ async def obey(hass, command):
             registry.async_update_entity(entity_id, disabled_by=None)
         await hass.config_entries.async_reload(hass.config_entries.async_entries("mqtt")[0].entry_id)
         return None
+    if command["do"] == "face":
+        # The other steps are for its first user. This one would look for a weather forecast, and a radio.
+        await storage.Store(hass, onboarding.STORAGE_VERSION, "onboarding").async_save({"done": ["core_config"]})
+        return {"url": await with_recorder(hass, "frontend", "history", "logbook")}
     if command["do"] == "recorder":
         return await with_history(hass)
     if command["do"] == "rename":

@@ -16,6 +16,15 @@ FOLDER = os.path.join(ROOT, "build", "home-assistant")
 MORE = ("paho-mqtt==2.1.0", "janus", "SQLAlchemy", "fnv-hash-fast", "psutil-home-assistant")
 NO_PYTHON = "Home Assistant: 0 tests, no Python 3.13 on this machine"
 
+# Prints what the manifests of the front end and of those ask for that it imports to list what can be done.
+_FACE = """
+import importlib.util, json, os
+folder = importlib.util.find_spec("homeassistant").submodule_search_locations[0]
+for name in ("frontend", "assist_pipeline", "camera", "conversation", "ffmpeg", "stream", "tts"):
+    with open(os.path.join(folder, "components", name, "manifest.json")) as file:
+        print(*json.load(file)["requirements"])
+"""
+
 
 def python_of(release):
     """The interpreter that has this release, None when it is not installed."""
@@ -45,6 +54,19 @@ def install(release, python):
                     "--disable-pip-version-check", "--ignore-requires-python", f"homeassistant=={release}", *MORE],
                    check=True)
     with open(os.path.join(folder, "whole"), "w"):
+        pass
+
+
+def face(release):
+    """Install a release's own front end beside it, unless it is there."""
+    python, mark = python_of(release), os.path.join(FOLDER, release, "face")
+    if os.path.exists(mark):
+        return
+    print(f"Installing the front end of Home Assistant {release} (a minute, once) ...", flush=True)
+    found = subprocess.run([python, "-c", _FACE], check=True, stdout=subprocess.PIPE, text=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *found.stdout.split()],
+                   check=True)
+    with open(mark, "w"):
         pass
 
 

@@ -7,7 +7,10 @@ import asyncio
 import json
 import sys
 
-from tools.host.board import HostBoard
+if sys.implementation.name == "micropython":
+    from tools.host.micropython_world import HostBoard
+else:
+    from tools.host.cpython_world import HostBoard
 
 DEADLINE_S = 20
 REPEATS = 50_000  # more than sockets take at once

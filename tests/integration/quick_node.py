@@ -8,11 +8,12 @@ import os
 import time
 
 from tools.host import micropython_main as runner
+from tools.host.micropython_world import HostBoard
 
 FACTOR = int(os.getenv("MOTE_FACTOR"))
 
 
-class Quick(runner.HostBoard):
+class Quick(HostBoard):
     def __init__(self, options):
         super().__init__(options)
         self.poll = None
@@ -30,5 +31,5 @@ class Quick(runner.HostBoard):
         await asyncio.sleep_ms(ms // FACTOR or 1)
 
 
-runner.HostBoard = Quick
+runner.host_board = Quick
 runner.main()

@@ -1,4 +1,4 @@
-"""This computer as a board, on CPython and on MicroPython's Unix port (contract: test_board_contract.py)."""
+"""This computer as a board: what is the same on CPython and on MicroPython's Unix port."""
 
 import asyncio
 import os
@@ -9,17 +9,15 @@ import time
 from lending import lend
 from store import Store
 
-if sys.implementation.name == "micropython":
-    from tools.host.micropython_world import World
-else:
-    from tools.host.cpython_world import World
-
 RESET = 75  # the exit status by which `mote run` knows that the node is to start again
 _NO_DEVICE = 19  # ENODEV: what a bus says when nothing answers
 
 
-class HostBoard(World):
-    """`options`: "config" (path), "state" (folder, its flash), "mac", "model" (text), "chips" ("simulated" or "none");
+class Common:
+    """A HostBoard (contract: test_board_contract.py) but for what it takes from its interpreter, which is in
+    micropython_world and cpython_world.
+
+    `options`: "config" (path), "state" (folder, its flash), "mac", "model" (text), "chips" ("simulated" or "none");
     "cause" (of the start), "woken_by_pin"; "access_points" (SSID -> password or None) for a model of Wi-Fi; for
     simulated chips "buses" (with i2c, input_pin, ...) or "wire" (a descriptor to the process that has them).
 
@@ -47,9 +45,8 @@ class HostBoard(World):
         self.random = random.random
         random.seed(int.from_bytes(os.urandom(4), "little"))
         if options.get("wire") is not None and not options.get("buses"):
-            from tools.host.wire import Wire
-
-            options["buses"] = Wire(options["wire"])  # there, since the node may start again with them
+            # There, since the node may start again with them.
+            options["buses"] = lend("tools.host.wire").Wire(options["wire"])
         buses = options.get("buses")
         for name in ("i2c", "input_pin", "output_pin", "adc", "onewire", "dht"):
             setattr(self, name, getattr(buses, name) if buses else _absent)

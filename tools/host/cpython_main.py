@@ -7,7 +7,7 @@ import time
 from firmware.start import chosen, follow
 from lending import load
 from together import together
-from tools.host.board import HostBoard
+from tools.host.cpython_world import HostBoard
 
 _GRACE_S = 10  # for the goodbye; an attempt to reach a broker that is not there would take longer
 _POLL_S = 0.05  # how often simulated pins follow their world: a press lasts longer

@@ -8,6 +8,7 @@ import time
 
 from certs import context, server_name
 from tls_errors import named
+from tools.host.board import Common
 
 _READ_BYTES = 4_096
 _TICKS_PERIOD_MS = 1 << 30  # as on an ESP32, so that nothing here relies on ticks that never wrap
@@ -58,6 +59,10 @@ class World:
             if tls is None and isinstance(error, OSError):
                 raise
             raise named(error) from error  # also of a host name that cannot be encoded
+
+
+class HostBoard(Common, World):
+    """This computer as a board."""
 
 
 class Stream:

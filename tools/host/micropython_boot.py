@@ -50,9 +50,9 @@ def _remember(options, starts, files, error):
 
 def _rescue(options, starts, files):
     from rescue import main
-    from tools.host.board import HostBoard
+    from lending import lend
 
-    board = HostBoard(options)
+    board = lend("tools.host.micropython_world").HostBoard(options)
     asked = select.poll()
     asked.register(_STDIN, select.POLLIN)
 

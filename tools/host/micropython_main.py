@@ -10,35 +10,44 @@ import os
 import select
 import sys
 
-from lending import lend
-from together import together
-from tools.host.board import HostBoard
-
+from lending import lend, load
 GRACE_S = 10  # for the goodbye; an attempt to reach a broker that is not there would take longer
 POLL_MS = 50
 ASLEEP = 76  # the exit status of deep sleep
 COLLECT_BYTES = 4_096  # collecting this often keeps what is free in one piece: 10 KB less heap will do
 
 
-async def _watch(board, node):
-    """Bring pin interrupts, and the wish to stop, to the node."""
+def host_board(options):
+    """This computer as a board, with HostBoard's options."""
+    return load("tools.host.micropython_world").HostBoard(options)
+
+
+async def _watch(board, node, life):
+    """Bring pin interrupts, and the wish to stop, to the node; `life`, the task that it lives in, ends with this."""
     asked = select.poll()
     asked.register(sys.stdin, select.POLLIN)
-    while not asked.poll(0):
-        if board.poll:
-            board.poll()
-        await board.sleep_ms(POLL_MS)
-    sys.stdin.buffer.read(128)  # no less: signal descriptors hand out whole records
-    node.stop()
-    await asyncio.sleep(GRACE_S)
-    return "stopped"
+    try:
+        while not asked.poll(0):
+            if board.poll:
+                board.poll()
+            await board.sleep_ms(POLL_MS)
+        sys.stdin.buffer.read(128)  # no less: signal descriptors hand out whole records
+        node.stop()
+        await asyncio.sleep(GRACE_S)
+        return "stopped"
+    finally:
+        life.cancel()
 
 
 async def live(options):
     """Run the node until it is stopped; a restart and deep sleep end all of this by SystemExit, as on a board."""
-    board = HostBoard(options)
+    board = host_board(options)
     node = lend("firmware.start").chosen(board, lend)
-    ending = await together(node.run(), _watch(board, node))
+    watch = asyncio.create_task(_watch(board, node, asyncio.current_task()))
+    try:
+        ending = await node.run()
+    except asyncio.CancelledError:  # by the watch
+        ending = await watch
     lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
     lend("firmware.start").follow(board, node, ending)
     if ending != "stopped":

@@ -5,6 +5,7 @@ import gc
 import time
 
 from stream import connect, resolve
+from tools.host.board import Common
 
 
 class World:
@@ -23,3 +24,7 @@ class World:
 
     async def open_stream(self, host, port, tls):
         return await connect(resolve(host, port), host, tls)
+
+
+class HostBoard(Common, World):
+    """This computer as a board."""

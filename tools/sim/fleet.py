@@ -16,7 +16,7 @@ import time
 
 from firmware.node import Node
 from lending import load
-from tools.host.board import HostBoard
+from tools.host.cpython_world import HostBoard
 from tools.sim import probe
 from tools.sim.bus import Buses
 from tools.sim.flash import Flash, Shelf

@@ -35,8 +35,8 @@ from tools.host.micropython_boot import start
 start()
 del start
 try:
-    from tools.host.micropython_main import main
-    main()
+    from lending import lend
+    lend("tools.host.micropython_main").main()
 except Exception as error:
     from tools.host.micropython_boot import remember
     remember(error)
