@@ -20,8 +20,8 @@ def begin(fetch, board):
 
 
 def follow(fetch, board, settings, kind, name, payload):
-    """Obey a document (`kind` "config"), or a bare value for the key `name`. Returns what follows from it: "live" or
-    "reconnect", after which `tell` is due, or None when nothing was changed."""
+    """Obey a document (`kind` "config"), or a bare value for the key `name`. Returns what follows from it: "live",
+    "reconnect" or "restart", or None when nothing was changed."""
     if kind == "config":
         return _desired(fetch, board, settings, "obey", payload)
     return _beside(fetch, board, settings, "firmware.one_key", "obey_key", name, payload)
@@ -33,16 +33,6 @@ def look(fetch, board, settings, document):
         return follow(fetch, board, settings, "config", None, document)
     except MemoryError:
         return board.log("config: not enough memory")
-
-
-def refuse(fetch, board, settings, reason):
-    """Report that a document was not obeyed."""
-    _desired(fetch, board, settings, "refuse", reason)
-
-
-def tell(fetch, board, settings):
-    """Report what is obeyed now: apart from `follow`, so that what that needed is free again."""
-    _desired(fetch, board, settings, "tell")
 
 
 def settle(fetch, board, settings, heard, fault):

@@ -1,10 +1,11 @@
 """What the node is asked to be: base, patch and revision, how a document of them is obeyed, and the report.
 
-Functions over `settings`, which stays: `effective`, the configuration that the parts obey; `report`, the reported
-document in pieces; `revision`; `trial`, whether what is obeyed is on trial ("first": since this very start; "wake":
-this is the wake after the sleep that belongs to it); `moved`, whether that leads to another broker; `found`, 1 when the
-document on trial has come again, 2 when with the next revision, which is the operator's second word. This code and the
-`table` (firmware.config) may leave memory in between.
+Functions over `settings`, which stays: `effective`, the configuration that the parts obey; `report`, what is to be
+reported of it as (state, reason, mistakes), out of which firmware/reported.py makes the document; `revision`; `trial`,
+whether what is obeyed is on trial ("first": since this very start; "wake": this is the wake after the sleep that
+belongs to it); `moved`, whether that leads to another broker; `found`, 1 when the document on trial has come again, 2
+when with the next revision, which is the operator's second word. This code and the `table` (firmware.config) may leave
+memory in between.
 """
 
 import json
@@ -52,13 +53,12 @@ def hold(board, table, settings, document):
     first = document.get("first")
     settings.revision, settings.trial = document["revision"], "first" if first is True else first or "old" in document
     settings.moved = _moved(table, base, document)
-    settings.report = _report(table, settings.effective, settings.revision, document["patch"], state, reason, problems)
+    settings.report = state, reason, problems
 
 
 def obey(board, table, settings, data):
     """Obey a document from `config/set` (bytes, or None when it was too long). Returns None when it changed nothing,
-    else what follows, "live", "reconnect" or "restart", after which `tell` is due."""
-    patch = stored(board)["patch"]
+    else what follows, "live", "reconnect" or "restart"."""
     key = settings.effective["config"]["key"]
     try:
         if key is not None:
@@ -73,6 +73,7 @@ def obey(board, table, settings, data):
         whole = not isinstance(revision, bool) and isinstance(revision, int) and isinstance(wanted, dict)
         if not whole or len(document) > 2:
             raise ConfigError('not of the form {"revision": n, "patch": {...}}')
+        patch = stored(board)["patch"]
         if settings.trial and 0 <= revision - settings.revision <= 1 and _is_again(table, wanted, patch):
             settings.found = 1 + revision - settings.revision
             return None
@@ -85,7 +86,7 @@ def obey(board, table, settings, data):
             raise ConfigError("revision is more than %d ahead" % _MAX_STEP)
         return change(board, table, settings, revision, _with_secrets(table, wanted, patch, ()))
     except ConfigError as error:
-        return refused(board, table, settings, patch, error)
+        return refused(board, settings, error)
 
 
 def _is_again(table, wanted, patch):
@@ -148,7 +149,6 @@ def change(board, table, settings, revision, patch):
     """Check the whole, store it, and only then obey it."""
     if revision >= _MAX_REVISION:
         raise ConfigError("revision is not below %d" % _MAX_REVISION)
-    settings.report = ()  # room; `tell`, or a refusal, makes the next
     base = _base(board, table)
     whole = table.merge(base, patch)
     problems = table.mistakes(whole)
@@ -170,6 +170,7 @@ def change(board, table, settings, revision, patch):
     store(board, document)  # last of all, so that a lack of memory cannot leave it half done
     settings.revision, settings.effective, settings.trial = revision, effective, "old" in document
     settings.moved, settings.found = moved, 0
+    tell(settings)
     return effect
 
 
@@ -185,50 +186,20 @@ def longest_s(config):
     return max(periods) * config["power"].get("send_every", 1)
 
 
-def tell(board, table, settings):
-    """Report what is obeyed now: apart from `obey`, so that what that needed is free again."""
-    state = "trial" if settings.trial else "applied"
-    settings.report = _report(table, settings.effective, settings.revision, stored(board)["patch"], state, None, ())
+def tell(settings):
+    """Report that what is obeyed now is so by a document."""
+    settings.report = "trial" if settings.trial else "applied", None, ()
 
 
-def refuse(board, table, settings, reason):
-    """Report that a document was not obeyed."""
-    refused(board, table, settings, stored(board)["patch"], ConfigError(reason))
-
-
-def refused(board, table, settings, patch, error):
-    reason, problems = (error.args + ((),))[:2]
+def refused(board, settings, error):
+    """Report that a document was not obeyed: `error` is a ConfigError, or one of another kind that came of it."""
+    reason, problems = (error.args + ((),))[:2] if isinstance(error, ConfigError) else (_text(error), ())
     board.log("config refused: %s %s" % (reason, " ".join([str(problem[0]) for problem in problems])))
-    settings.report = ()  # room for the next
-    settings.report = _report(table, settings.effective, settings.revision, patch, "rejected", reason, problems)
+    settings.report = "rejected", reason, problems
 
 
-def _report(table, effective, revision, patch, state, reason, problems):
-    """The text of the reported document (design: topics) in pieces, secrets hidden."""
-    errors = [{"key": key, "found": found, "allowed": allowed} for key, found, allowed in problems]
-    head = {"revision": revision, "state": state, "reason": reason, "errors": errors}
-    pieces = [json.dumps(head)[:-1] + ',"patch":', json.dumps(_redacted(table, patch, False)), ',"config":']
-    comma = "{"
-    for section in effective:
-        body = _redacted(table, {section: effective[section]}, True)
-        pieces.append(comma + json.dumps(body)[1:-1])
-        comma = ","
-    pieces.append("}}")
-    return pieces
-
-
-def _redacted(table, document, shown, path=()):
-    """A copy without secrets: a secret that is set becomes `***` when `shown`, else its key is left out."""
-    result = {}
-    for key in document:
-        value = document[key]
-        if isinstance(value, dict):
-            result[key] = _redacted(table, value, shown, path + (key,))
-        elif value is None or not table.is_secret(path + (key,)):
-            result[key] = value
-        elif shown:
-            result[key] = table.HIDDEN
-    return result
+def _text(error):
+    return "%s: %s" % (type(error).__name__, error)
 
 
 def parsed(data):

@@ -109,8 +109,7 @@ class Node:
     def _birth(self):
         """The messages that open a session, then fresh readings."""
         yield from self._dialect.birth(self._fetch, self._board)
-        if self._settings.report:
-            yield self._dialect.report(self._settings.report)
+        yield self._reported()
         if self._trial:
             yield self._dialect.probe(self._trial.nonce)
         self._sample(None)
@@ -131,14 +130,11 @@ class Node:
             effect = self._change("follow", kind, name, payload)
         except MemoryError:
             effect = payload = None
-            self._refuse("not enough memory")
+            self._board.log("config: not enough memory")
+            self._settings.report = "rejected", "not enough memory", ()
         if effect:
             self._build()
             if effect == "restart":
-                return self._restart(None)
-            try:
-                self._change("tell")
-            except MemoryError:  # at the start, where there is room, it will be told
                 return self._restart(None)
             if self._settings.trial:
                 self._try_out()
@@ -146,17 +142,21 @@ class Node:
             self._report(None)
         elif effect:
             self._link.reconnect()
-        elif self._settings.report and self._link.state == "online":  # else the next birth tells, and nothing older
-            self._link.post(self._dialect.report(self._settings.report))
+        elif self._link.state == "online":  # else the next birth tells, and nothing older
+            self._tell()
 
-    def _refuse(self, reason):
+    def _tell(self):
+        """Report, where there is memory for it: to find out while it is on its way would end the session."""
+        message = self._reported()
         try:
-            self._change("refuse", reason)
-        except MemoryError:  # not even for the report: the last one stands, with another beginning
-            self._board.log("config: not enough memory to refuse")
-            if self._settings.report:
-                head = '{"revision":%d,"state":"rejected","reason":"%s","errors":[],"patch":'
-                self._settings.report[0] = head % (self._settings.revision, reason)
+            for _ in message[1]:
+                pass
+            self._link.post(message)
+        except MemoryError:  # the next birth tells
+            self._board.log("config: not enough memory to report")
+
+    def _reported(self):
+        return self._dialect.report(self._fetch, self._board, self._settings)
 
     def _try_out(self):
         self._trial = self._fetch("firmware.tryout").Tryout(
@@ -170,7 +170,7 @@ class Node:
         except MemoryError:  # at the start there is room: it then goes back, or has been kept
             return self._restart(None)
         if good:
-            self._link.post(self._dialect.report(self._settings.report))
+            self._tell()
         else:
             self._build()
             self._link.reconnect()

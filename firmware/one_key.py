@@ -5,7 +5,6 @@ import json
 
 def obey_key(desired, board, table, settings, key, data):
     """Obey a bare value for one dotted key; returns as firmware.desired.obey does."""
-    patch = desired.stored(board)["patch"]
     path = key.split(".")
     try:
         line = table.row(path)
@@ -17,9 +16,10 @@ def obey_key(desired, board, table, settings, key, data):
         value = _bare(desired, data)
         for part in reversed(path):
             value = {part: value}
-        return desired.change(board, table, settings, settings.revision + 1, table.merge(patch, value))
+        patch = table.merge(desired.stored(board)["patch"], value)
+        return desired.change(board, table, settings, settings.revision + 1, patch)
     except desired.ConfigError as error:
-        return desired.refused(board, table, settings, patch, error)
+        return desired.refused(board, settings, error)
 
 
 def _bare(desired, data):

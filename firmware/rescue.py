@@ -95,7 +95,7 @@ class Rescue:
             client.subscribe((self._top + name).encode(), 1)
         self._say("status", "rescue", True)
         self._say("info", json.dumps(self._about(config)), True)
-        self._say("config", "".join(self._settings.report), True)  # on which `mote config set` builds
+        self._say_report()  # on which `mote config set` builds
         board.log("rescue: listening at " + self._top)
         self._listen()
 
@@ -169,11 +169,15 @@ class Rescue:
             effect = self._desired("obey", payload)
         except (MemoryError, SyntaxError, ValueError, TypeError, AttributeError) as error:  # of a driver's file, too
             effect = None
-            self._desired("refuse", "%s: %s" % (type(error).__name__, error))
+            self._fetch("desired").refused(self._board, self._settings, error)
         if effect:
             self._try_out()
         elif self._settings.report is not before:
-            self._say("config", "".join(self._settings.report), True)
+            self._say_report()
+
+    def _say_report(self):
+        settings, pieces = self._settings, self._fetch("reported").pieces
+        self._say("config", "".join(pieces(self._board, settings.revision, settings.report, settings.effective)), True)
 
     def _try_out(self):
         """Leave what is stored on trial from the next start on, over the last configuration that was well."""

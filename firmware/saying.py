@@ -41,13 +41,13 @@ def readings(dialect, sensors, kept, fresh):
         yield batch, (topic, pieces, False, 1)
 
 
-def documents(dialect, report, fetch, board):
+def documents(dialect, settings, fetch, board):
     """Yield the retained documents, without the status, which is the last word of a wake."""
     status = dialect.status("")[0]
     for message in dialect.birth(fetch, board):
         if message[0] != status:
             yield True, message
-    yield True, dialect.report(report)
+    yield True, dialect.report(fetch, board, settings)
 
 
 def diagnostics(board, kept):

@@ -192,7 +192,7 @@ class Node:
         facts = "%s %d %d %d %d" % (VERSION, kept.boot, self._settings.revision, kept.sensors, self._senses.period_s)
         mark, clock_s = binascii.crc32(facts.encode()), self._board.clock_ms() // 1000
         if mark != kept.told or clock_s >= kept.tell_s:
-            yield from self._says.documents(dialect, self._settings.report, self._fetch, self._board)
+            yield from self._says.documents(dialect, self._settings, self._fetch, self._board)
             self._told = mark, clock_s + _TELL_S
         yield True, dialect.diagnostics(self._says.diagnostics(self._board, kept))
 
@@ -217,7 +217,6 @@ class Node:
                 self._extended = True
                 self._extend()
         if effect:
-            self._change("tell")
             self._build()
             self._again = effect == "reconnect"
         elif settings.trial:
@@ -225,7 +224,7 @@ class Node:
             if settings.effective is not obeyed:
                 self._go_back(None)
         if not self._again and settings.report is not report:
-            report = self._dialect.report(settings.report)
+            report = self._dialect.report(self._fetch, self._board, settings)
             await visit.say(client, ((True, self._dialect.status("online")), (True, report)))
 
     def _sleep_ms(self):

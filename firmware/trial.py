@@ -15,7 +15,7 @@ def begin(desired, board, table, settings):
     document = desired.stored(board)
     del document["first"]
     desired.store(board, document)
-    desired.tell(board, table, settings)
+    desired.tell(settings)
 
 
 def forget(desired, board, table, settings):
@@ -34,7 +34,7 @@ def confirm(desired, board, table, settings):
     except desired.ConfigError as error:
         return board.log("config: %s" % error.args[0])
     settings.revision, settings.trial = document["revision"], False
-    desired.tell(board, table, settings)
+    desired.tell(settings)
 
 
 def roll_back(desired, board, table, settings, reason):

@@ -19,7 +19,7 @@ BYTECODE = 6  # the format that mpy-cross writes and MicroPython 1.19 and later 
 _OPTIMISE = "-O2"  # drops assert and debug prints, keeps the line numbers of tracebacks
 # What rescue needs lies once more in a folder of its own, as modules without a package: no update writes there.
 RESCUE = "rescue"
-_RESCUED = ("firmware/board", "firmware/config", "firmware/desired", "firmware/rescue",
+_RESCUED = ("firmware/board", "firmware/config", "firmware/desired", "firmware/reported", "firmware/rescue",
             "firmware/signature", "firmware/starts", "firmware/trial", "lib/")
 _TEXT = ".txt"  # read while a node runs, as it stands in the source
 _PLAN = "plan.json"  # in build/mpy: what its files were shrunk with; it leads a traceback's names back to ours

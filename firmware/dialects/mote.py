@@ -17,7 +17,7 @@ class Pieces:
         self._facts = facts
 
     def __iter__(self):
-        return self._fetch(_HERE + self._name).pieces(*self._facts)
+        return self._fetch(self._name).pieces(*self._facts)
 
 
 class Dialect:
@@ -73,17 +73,18 @@ class Dialect:
             topic = "%s/device/%s/config" % (self._config["homeassistant"]["prefix"], self.node_id)
             controls = self._config["homeassistant"]["controls"]
             more = fetch(_HERE + "entities").look(board.files, self._sensors, controls)
-            yield topic, Pieces(fetch, "discovery", facts, more), True, 1
+            yield topic, Pieces(fetch, _HERE + "discovery", facts, more), True, 1
             more = None
         yield self.status("online")
         past = fetch("firmware.boots").told(board.files)
-        yield self._top + "info", Pieces(fetch, "info", facts, board.address(), past), True, 1
+        yield self._top + "info", Pieces(fetch, _HERE + "info", facts, board.address(), past), True, 1
         if discovery:  # there are no releases to compare with, so the latest is this one
             yield self._top + "update", self._about["firmware"], True, 1
 
-    def report(self, pieces):
-        """The reported configuration."""
-        return self._top + "config", pieces, True, 1
+    def report(self, fetch, board, settings):
+        """The reported configuration, as it is now; `settings` are those of firmware.desired."""
+        facts = board, settings.revision, settings.report, settings.effective
+        return self._top + "config", Pieces(fetch, "firmware.reported", *facts), True, 1
 
     def probe(self, nonce):
         """What proves that the node is heard and hears: it comes back through its own subscription."""

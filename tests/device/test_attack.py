@@ -8,7 +8,7 @@ import json
 import os
 
 import signed
-from firmware import config, desired
+from firmware import config, desired, reported
 from minitest import equal
 from stage import Board
 from test_config import WRONG
@@ -42,9 +42,11 @@ class Target:
         stored, effective = self.board.files.content["config"], self.settings.effective
         assert not self.fires(data), data
         assert self.board.files.content["config"] is stored and self.settings.effective is effective, data
-        report = json.loads("".join(self.settings.report))
+        settings = self.settings
+        text = "".join(reported.pieces(self.board, settings.revision, settings.report, settings.effective))
+        report = json.loads(text)
         equal((report["state"], report["revision"]), ("rejected", 5), data)
-        assert report["reason"] and "secret" not in "".join(self.settings.report), data
+        assert report["reason"] and "secret" not in text, data
 
 
 def patched(patch, revision="6"):

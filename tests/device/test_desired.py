@@ -2,7 +2,7 @@
 
 import json
 
-from firmware import config, desired, one_key
+from firmware import config, desired, one_key, reported
 from minitest import equal, raises
 from stage import Board
 
@@ -33,20 +33,22 @@ class Desk:
         return self.raw(json.dumps({"revision": revision, "patch": patch}).encode())
 
     def raw(self, data):
-        return self._told(desired.obey(self.board, config, self.settings, data))
+        return self._seen(desired.obey(self.board, config, self.settings, data))
 
     def key(self, key, data):
-        return self._told(one_key.obey_key(desired, self.board, config, self.settings, key, data))
+        return self._seen(one_key.obey_key(desired, self.board, config, self.settings, key, data))
 
-    def _told(self, effect):
-        if effect:
-            desired.tell(self.board, config, self.settings)
+    def _seen(self, effect):
         self.report()
         return effect
 
+    def pieces(self):
+        settings = self.settings
+        return list(reported.pieces(self.board, settings.revision, settings.report, settings.effective))
+
     def report(self):
         """The reported document, which must be JSON of exactly the fields of the design, without a secret."""
-        text = "".join(self.settings.report)
+        text = "".join(self.pieces())
         text.encode()
         assert "secret" not in text, text
         found = json.loads(text)
@@ -63,13 +65,13 @@ class Desk:
     def refuses(self, reason, send, *arguments):
         """Sending changes nothing, stored or obeyed, and is reported as rejected; returns the report."""
         before = dict(self.board.files.content), json.dumps(self.settings.effective), self.settings.revision
-        reported = self.report()
+        before_that = self.report()
         equal(send(*arguments), None, reason)
         equal((self.board.files.content, json.dumps(self.settings.effective), self.settings.revision), before, reason)
         report = self.report()
         equal(report["state"], "rejected", reason)
         assert reason in report["reason"], (reason, report["reason"])
-        equal((report["config"], report["patch"]), (reported["config"], reported["patch"]))
+        equal((report["config"], report["patch"]), (before_that["config"], before_that["patch"]))
         return report
 
 
@@ -211,9 +213,9 @@ def test_secrets_that_a_document_leaves_out_keep_their_value():
     secrets = {"mqtt": {"password": "new-secret", "tls": {"ca": "ca.der", "cert": "c.der", "key": "key-secret"}},
                "wifi": {"attic": {"password": "attic-secret"}}, "node": {"name": "A"}}
     equal(desk.send(1, secrets), "reconnect")
-    reported = desk.report()["patch"]
-    equal(reported, {"mqtt": {"tls": {"ca": "ca.der", "cert": "c.der"}}, "wifi": {"attic": {}}, "node": {"name": "A"}})
-    equal(desk.send(2, dict(reported, node={"name": "B"})), "reconnect", "the reported patch with a change:")
+    patch = desk.report()["patch"]
+    equal(patch, {"mqtt": {"tls": {"ca": "ca.der", "cert": "c.der"}}, "wifi": {"attic": {}}, "node": {"name": "A"}})
+    equal(desk.send(2, dict(patch, node={"name": "B"})), "reconnect", "the reported patch with a change:")
     for one in (desk, desk.again()):
         effective = one.settings.effective
         equal(effective["mqtt"]["password"], "new-secret")
@@ -377,7 +379,7 @@ def test_a_document_of_nothing_but_mistakes_is_reported_in_little():
     assert len(many) < 4096
     report = desk.refuses("mistakes", desk.raw, many.encode())
     assert len(report["errors"]) < 50
-    assert sum([len(piece) for piece in desk.settings.report]) < 6000
+    assert sum([len(piece) for piece in desk.pieces()]) < 6000
 
 
 def refusal(data):

@@ -4,6 +4,7 @@ import json
 import os
 
 from firmware import config
+from firmware.desired import Settings
 from firmware.dialects.mote import Dialect
 from lending import lend, load
 from minitest import equal
@@ -168,8 +169,8 @@ def test_base_id_and_prefix_are_everywhere():
     found, _ = birth(words)
     equal(sorted(found), ["ha/device/n-1/config", "site/one/n-1/info", "site/one/n-1/status", "site/one/n-1/update"])
     assert "mote/" not in found["ha/device/n-1/config"][0]
-    reading = ("air", AIR, 1, None, [1, 2])
-    topics = [words.status("x")[0], words.report(())[0], words.reply({})[0], words.diagnostics({})[0],
+    reading, asked = ("air", AIR, 1, None, [1, 2]), (None, None, Settings())
+    topics = [words.status("x")[0], words.report(*asked)[0], words.reply({})[0], words.diagnostics({})[0],
               words.live(reading, 1)[0], words.backlog([reading])[0]]
     for topic in topics:
         assert topic.startswith("site/one/n-1/"), topic
@@ -179,7 +180,8 @@ def test_topics_quality_and_retention_are_those_of_the_design():
     words = dialect()
     reading = ("air", AIR, 5, 1_800_000_000, [21.36, None])
     equal(words.status("offline"), (TOP + "status", "offline", True, 1))
-    equal(words.report(("a",)), (TOP + "config", ("a",), True, 1))
+    topic, _, retain, qos = words.report(None, None, Settings())
+    equal((topic, retain, qos), (TOP + "config", True, 1))
     equal(words.diagnostics({"a": 1})[:1] + words.diagnostics({})[2:], (TOP + "diagnostics", False, 0))
     equal(words.reply({"a": 1})[:1] + words.reply({})[2:], (TOP + "reply", False, 1))
     equal(way(words.live(reading, 0)), (TOP + "telemetry/air", False, 0))

@@ -40,14 +40,12 @@ def sensor(node, index):
 
 
 def share(node, known):
-    """Let nodes whose sections of the configuration, or pieces of the report, are equal have them in common: nobody
-    changes them, and a thousand copies are ten megabytes. `known` holds what was seen."""
+    """Let nodes whose sections of the configuration are equal have them in common: nobody changes them, and a thousand
+    copies are megabytes. `known` holds what was seen."""
     settings = node._settings
     if settings and settings.effective:
         for section, value in settings.effective.items():
             settings.effective[section] = _shared(value, known)
-        if isinstance(settings.report, list):
-            settings.report[:] = [known.setdefault(piece, piece) for piece in settings.report]
 
 
 def _shared(value, known):
