@@ -11,13 +11,15 @@ All it raises is in LINK_ERRORS. Sections are those of "MQTT Version 3.1.1". A s
 import asyncio
 
 from lending import lend
-from mqtt_reader import MQTTError, Reader, packet_id, published
-from mqtt_writer import Writer
+from mqtt_writer import MQTTError, Writer
 
 LINK_ERRORS = (OSError, EOFError, asyncio.TimeoutError)
 
-_TICK_MS = 800  # how often deadlines are looked at, a tenth of `answer_s`; less when the keepalive is short
-_REST = 5  # ticks in one when nothing waits: each look wakes a processor that could have slept
+_BUFFER_BYTES = 256
+_TICK_MS = 400  # how often deadlines are looked at, a twentieth of `answer_s`; less when the keepalive is short
+_REST = 10  # ticks in one when nothing waits: each look wakes a processor that could have slept
+_SLOW_BYTES = 4_096  # in `answer_s`: what a slower link sends may be on its way for longer than an answer takes
+_BEHIND_BYTES = 32_768  # on their way, of which no more is believed
 _CONNACK = 0x20
 _PUBLISH = 3  # in the upper half of the first byte
 _PUBACK = 0x40
@@ -35,16 +37,61 @@ def speaking(level):
     return Client
 
 
+def fixed_header(buffer, at, end):
+    """The remaining length of the packet that starts at `at`, times 8, plus the bytes of its fixed header; 0 when that
+    is not all there before `end`. Raises MQTTError on a length of more than four bytes (2.2.3)."""
+    length = 0
+    for index in range(1, min(end - at, 5)):
+        digit = buffer[at + index]
+        length |= (digit & 127) << 7 * index - 7
+        if digit < 128:
+            return length << 3 | index + 1
+    if end >= at + 5:
+        raise MQTTError("malformed length")
+    return 0
+
+
+def packet_id(buffer, at, end):
+    """The two-byte packet identifier at `at` (2.3.1); raises MQTTError when cut off or zero."""
+    number = buffer[at] << 8 | buffer[at + 1] if at + 2 <= end else 0
+    if not number:
+        raise MQTTError("bad packet id")
+    return number
+
+
+def published(buffer, first, at, end, shortest=1):
+    """Take apart the body of a PUBLISH (3.3): (topic, packet id or 0, index of the payload).
+
+    `end` is where the packet, or as much of it as is at hand, ends; `shortest` how long the topic must be. Raises
+    MQTTError on whatever a server may not send.
+    """
+    start = at + 2
+    stop = start + (buffer[at] << 8 | buffer[at + 1]) if start <= end else end + 1
+    if stop > end or stop - start < shortest or first & 6 > 2:
+        raise MQTTError("malformed PUBLISH")
+    try:
+        topic = str(bytes(buffer[start:stop]), "utf-8")
+    except UnicodeError:
+        raise MQTTError("topic is not UTF-8")
+    if not first & 6:
+        return topic, 0, stop
+    return topic, packet_id(buffer, stop, end), stop + 2
+
+
 class Client(Writer):
     """A connection to a broker. `on_message(topic, payload, retained)` is called for each PUBLISH with bytes, with a
     memoryview when long, None when over `limit_bytes`; be quick. `on_acknowledged(token)` gets what `put` was given.
-    At most `window` publishes at QoS 1 are in flight: 8 fill a link of 100 ms with 80 messages a second.
+    At most `window` publishes at QoS 1 are in flight: 8 fill a link of 100 ms with 80 messages a second. What is not
+    answered within `answer_s`, and the time that what was sent before may take, ends the connection.
 
-    `put`, `publish`, `room`, `flush`, `drain` and `unacknowledged` are in mqtt_writer.
+    `put`, `publish`, `room`, `flush`, `drain` and `unacknowledged` are in mqtt_writer; `connect`, `begin`, `begun`,
+    `subscribe`, `unsubscribe` and `disconnect`, which are needed seldom, in mqtt_asking.
     """
 
-    packets = "mqtt_packets"  # the module that builds what is sent once
+    asking_module = "mqtt_asking"
     on_refused = None  # with MQTT 5 somebody may want to know
+    discarded = 0  # packets so long that not even their topic was kept
+    left = False  # DISCONNECT was sent
 
     def __init__(
         self, stream, on_message=None, on_acknowledged=None, keepalive_s=60, limit_bytes=4_096, answer_s=8, window=8
@@ -54,98 +101,77 @@ class Client(Writer):
         self.limit_bytes = limit_bytes
         self.keepalive_s = keepalive_s
         self.answer_s = answer_s  # a later answer will not come: a GSM round trip under load is 3 s
-        self.reader = Reader(stream, limit_bytes, self.handle, self.answered)
         self.answers = {}  # first byte << 16 | packet id of an answer to come: its body, None before it has come
         self.asked = 0
-        self.pinged = self.asking = 0  # ticks since PINGREQ; for which a question has been open
+        self.heard = False  # bytes have come; whoever watches sets it back
+        # Ticks that are left for the answers to PINGREQ and to the questions, 0 when none is to come; ticks for which
+        # the packet that comes in has been incomplete.
+        self.pinged = self.asking = self.partial = 0
 
-    async def run(self):
-        """Receive, and watch every deadline. Never returns; raises one of LINK_ERRORS when the connection is over."""
-        from together import together
+    def __getattr__(self, name):
+        """What is needed seldom is lent for each call."""
+        return getattr(lend(self.asking_module).Asking(self), name)
 
-        await together(*self.parts())
+    def run(self):
+        """Receive, and watch every deadline. Raises one of LINK_ERRORS when the connection is over; returns when the
+        broker closes it after `disconnect`."""
+        return lend("mqtt_run").run(self)
 
     def parts(self):
-        """The coroutines of `run`, for a `together` that saves one level of tasks."""
+        """The coroutines of `run`, for a program that runs them together with its own."""
         return self.receive(), self.watch()
 
     async def receive(self):
+        """Read as much as there is, handle all that is whole, keep the rest for the next read.
+
+        Returns when the broker closes after `disconnect`; raises MQTTError when it closes before or sends what is no
+        packet.
+        """
+        buffer = bytearray(_BUFFER_BYTES)
+        have = 0
         try:
-            await self.reader.run()
+            while True:
+                count = self.read(memoryview(buffer)[have:] if have else buffer)
+                if not count:
+                    if count == 0:
+                        return
+                    await self.stream.readable()
+                    continue
+                have += count
+                at = 0
+                while True:
+                    size = fixed_header(buffer, at, have)
+                    start = at + (size & 7)
+                    end = start + (size >> 3)
+                    if not size or end > have:
+                        break
+                    self.handle(buffer, at, start, end, 0)
+                    at = end
+                await self.turn()
+                have -= at
+                if have:
+                    buffer[:have] = buffer[at : at + have]
+                self.partial = ((0 if at else self.partial) or 1) if have else 0
+                if end - at > _BUFFER_BYTES:
+                    from mqtt_long import receive
+
+                    await receive(self, buffer, start - at, end - at, have)
+                    await self.turn()
+                    have = self.partial = 0
         finally:
             self.over = True  # whoever waits for an answer learns it, rather than waiting for ever
             self.news.set()
 
-    def answered(self):
-        """What the reader awaits after each read: answers are on their way, and others have had their turn."""
-        self.flush()
-        return self.drain() if self.unsent else asyncio.sleep(0)
-
-    async def connect(self, client_id, user=None, password=None, will=None, clean=True):
-        """CONNECT (3.1) while `run` runs; `will` is (topic, payload, retain, qos). Returns whether there was a session;
-        raises MQTTError with the return code of table 3.1 as second argument when the broker refuses."""
-        self.begin(client_id, user, password, will, clean)
-        return (await self.begun())[0]
-
-    def begin(self, client_id, user=None, password=None, will=None, clean=True, filters=()):
-        """As `connect`, and SUBSCRIBE to `filters`, but only put: publishes may follow, and all leaves at once, without
-        waiting for CONNACK (3.1.4). `begun` tells what became of it; refused, all is in `unacknowledged`."""
-        packet = lend(self.packets).connect(client_id, self.keepalive_s, user, password, will, clean)
-        self.opening = self.ask(packet, 0), filters and self.ask_for("subscribe", filters)
-
-    async def begun(self):
-        """Send, and wait for the answers to `begin`: (whether there was a session, granted QoS of each filter)."""
-        key, granted = self.opening
-        present = self.accepted(await self.answer(key))
-        return present, self.granted(await self.answer(granted)) if granted else b""
-
-    def accepted(self, answer):
-        """Whether there was a session, by the body of a CONNACK (3.2). Raises MQTTError when it refuses."""
-        if answer[1] or len(answer) != 2:
-            raise MQTTError("refused: " + lend(self.packets).reason(answer[1]), answer[1])
-        return bool(answer[0])
-
-    def granted(self, answer):
-        """The granted QoS of each filter, by the body of a SUBACK (3.9)."""
-        return answer[2:]
-
-    async def subscribe(self, filters):
-        """SUBSCRIBE to a sequence of (filter, QoS) (3.8); the granted QoS of each as bytes, 128 where refused."""
-        return self.granted(await self.answer(self.ask_for("subscribe", filters)))
-
-    async def unsubscribe(self, filters):
-        """UNSUBSCRIBE from a sequence of filters and wait for the answer (3.10)."""
-        await self.answer(self.ask_for("unsubscribe", filters))
-
-    async def disconnect(self):
-        """DISCONNECT (3.14), after which the broker sends no will. Closing the stream is the caller's part."""
-        self.append(b"\xe0\x00")
-        await self.drain()
-
-    def ask_for(self, name, filters):
-        self.asked = self.asked % 500 + 1
-        number = self.ids + self.asked
-        return self.ask(getattr(lend(self.packets), name)(number, filters), number)
-
-    def ask(self, packet, number):
-        """Put a packet that will be answered; returns the key of its answer."""
-        key = (packet[0] + 16 & 0xF0) << 16 | number
-        self.answers[key] = None
-        self.append(packet)
-        return key
-
-    async def answer(self, key):
-        """Wait for an answer's body. Raises MQTTError when the connection is lost: so it is when none comes in time."""
-        try:
-            await self.drain()  # with TLS the handshake is in here
-            while self.answers[key] is None:
-                await self.change()
-        finally:
-            body = self.answers.pop(key)
-        return body
+    def read(self, buffer):
+        count = self.stream.read(buffer)
+        if count == 0 and not self.left:
+            raise MQTTError("closed by the broker")
+        self.heard = self.heard or count is not None
+        return count
 
     def handle(self, buffer, at, start, end, true_end):
-        """Act on one packet whose body is buffer[start:end]; `true_end` is where it really ended when it was cut."""
+        """Act on one packet: its first byte is buffer[at], its body buffer[start:end]; `true_end` is where it ended in
+        truth when it was too long for the buffer of `receive`, else 0."""
         first = buffer[at]
         if first == _PUBACK:
             number = packet_id(buffer, start, end)
@@ -182,32 +208,34 @@ class Client(Writer):
     async def watch(self):
         """Once a tick (which needs no clock): has anything been waited for too long, is it time to ping (3.1.2.10)?
         What begins in a rest is waited for by that much longer."""
-        reader, tokens = self.reader, self.tokens
-        window = len(tokens)
-        unheard_s = unsent_s = stuck = oldest = 0  # oldest: of the publishes that wait, or the next
+        tokens = self.tokens
+        unheard_s = unsent_s = stuck = oldest = behind = 0  # oldest: of the publishes that wait, or the next
         tick_s = min(_TICK_MS / 1000, self.answer_s, self.keepalive_s / 4 or self.answer_s)
-        most = round(self.answer_s / tick_s)
-        waited = 1  # at the beginning for CONNACK
         rest_s = max(tick_s, min(_REST * tick_s, self.keepalive_s / 4))
+        most = round(self.answer_s / tick_s) + 1  # ticks from the look at which something has first been waited for
+        slept_s = tick_s  # at the beginning for CONNACK
         while True:
-            slept_s = tick_s if waited else rest_s
             await asyncio.sleep(slept_s)
-            unheard_s = 0 if reader.heard else unheard_s + slept_s
+            unheard_s = 0 if self.heard else unheard_s + slept_s
             unsent_s = 0 if self.sent else unsent_s + slept_s
-            reader.heard = self.sent = False
-            before, oldest = oldest, self.next - window
-            while oldest < self.next and tokens[oldest % window] is None:
+            # What was written may be in buffers on the way, where nobody sees it: on a slow link an answer to it comes
+            # later by as long as all before it takes.
+            behind = max(0, min(behind + self.sent, _BEHIND_BYTES) - int(slept_s * _SLOW_BYTES / self.answer_s))
+            self.heard, self.sent = False, 0
+            patience = most + behind * most // _SLOW_BYTES
+            before, oldest = oldest, self.next - len(tokens)
+            while oldest < self.next and tokens[oldest % len(tokens)] is None:
                 oldest += 1
-            stuck = 0 if oldest == self.next else stuck + 1 if oldest == before else 1
-            self.asking = self.asking + 1 if None in self.answers.values() else 0
-            self.pinged += self.pinged > 0  # sent on a tick, so that n + 1 means n have passed, as with the others
-            waited = max(self.pinged, stuck, self.asking)
-            if reader.partial:  # all answers are behind the rest of this packet
-                waited = reader.partial
-                reader.partial += 1
-            if waited > most:
+            if self.partial:  # all answers are behind the rest of this packet
+                self.partial += 1
+            else:
+                stuck = 0 if oldest == self.next else stuck - 1 if stuck and oldest == before else patience
+                self.asking = 0 if None not in self.answers.values() else self.asking - 1 if self.asking else patience
+                self.pinged -= self.pinged > 0
+            if 1 in (stuck, self.asking, self.pinged) or self.partial > most:
                 raise MQTTError("no answer in time")
             if 0 < self.keepalive_s / 2 <= max(unheard_s, unsent_s) and not self.pinged:
                 self.append(b"\xc0\x00")  # PINGREQ
                 self.flush()
-                unheard_s, self.pinged, waited = 0, 1, 1
+                unheard_s, self.pinged = 0, patience
+            slept_s = tick_s if stuck or self.asking or self.pinged or self.partial else rest_s

@@ -5,15 +5,19 @@ the broker is an MQTTError with the reason in words, then its code.
 """
 
 from lending import lend
-from mqtt import Client
-from mqtt_reader import MQTTError, packet_id, published
+from mqtt import Client, packet_id, published
+from mqtt_pieces import put
+from mqtt_writer import MQTTError, encoded
 from together import within
 
 _PUBACK = 0x40
 _DISCONNECT = 0xE0
 _ERROR = 128  # reason codes from here on are errors (2.4)
 _UNSUPPORTED = (1, 132)  # protocol version, in a CONNACK of 3.1.1 and of 5
-_TOPIC_BYTES = 400  # of a packet, beside its payload
+_TOO_LARGE = 149
+_NO_RETAIN = 154
+_NO_QOS = 155
+_ALIAS_INVALID = 148
 
 
 def older(error):
@@ -45,13 +49,14 @@ class Pieces:
 class Client5(Client):
     """As mqtt.Client. `session_expiry_s`: how long the broker keeps the session of a lost connection (3.1.2.11.2).
     `topic_aliases`: how many topics may be sent as numbers, in each direction (3.3.2.3.4). `on_refused(token, error)`
-    gets what the broker did not want, as an MQTTError; without it that ends the connection.
+    gets what the broker did not want, as an MQTTError; without it that ends the connection. So it gets what CONNACK has
+    told beforehand that the broker does not take, which is not sent; without it `put` raises the error.
 
     `properties` are those of the message that `on_message` is called for, `server` those of CONNACK; `client_id` is the
     one that the broker has assigned, where it has.
     """
 
-    packets = "mqtt5_packets"
+    asking_module = "mqtt5_asking"
 
     def __init__(
         self, stream, on_message=None, on_acknowledged=None, *options,
@@ -68,43 +73,6 @@ class Client5(Client):
         self.replies = {}  # correlation data of a request: its reply's payload, None before it has come
         self.requests = 0
 
-    def begin(
-        self, client_id, user=None, password=None, will=None, clean=True, filters=(), properties=(), will_properties=()
-    ):
-        """As Client's, with properties of CONNECT and of the will, such as {"will_delay_s": 60}."""
-        asked = dict(properties)
-        asked["maximum_packet_size"] = self.limit_bytes + _TOPIC_BYTES
-        if self.session_expiry_s:
-            asked["session_expiry_s"] = self.session_expiry_s
-        if self.topic_aliases:
-            asked["topic_alias_maximum"] = self.topic_aliases
-        encode, packets = lend("mqtt5_properties").encode, lend(self.packets)
-        packet = packets.connect(
-            client_id, self.keepalive_s, user, password, will, clean, encode(asked), encode(dict(will_properties)))
-        self.client_id = client_id
-        self.opening = self.ask(packet, 0), filters and self.ask_for("subscribe", filters)
-
-    def accepted(self, answer):
-        """Whether there was a session, by the body of a CONNACK (3.2). Raises MQTTError with the reason."""
-        code = answer[1]
-        if code:
-            raise MQTTError("refused: " + lend(self.packets).reason(code), code)
-        self.server, end = self.decoded(answer, 2, len(answer))
-        if end != len(answer):
-            raise MQTTError("malformed CONNACK")
-        self.client_id = self.server.get("assigned_client_id", self.client_id)
-        self.keepalive_s = self.server.get("server_keepalive_s", self.keepalive_s)
-        return bool(answer[0] & 1)
-
-    def granted(self, answer):
-        """The reason code of each filter, by the body of a SUBACK (3.9): the granted QoS, or 128 and more: refused."""
-        return answer[self.decoded(answer, 2, len(answer))[1] :]
-
-    async def disconnect(self, reason=0):
-        """DISCONNECT (3.14); with reason 4 the broker sends the will all the same."""
-        self.append(bytes((_DISCONNECT, 1, reason)) if reason else b"\xe0\x00")
-        await self.drain()
-
     def put(self, topic, payload, retain=False, qos=0, token=True, properties=b""):
         """As Client's, with properties: a dict, or bytes that mqtt5_properties.encode made of one."""
         if not isinstance(properties, bytes):
@@ -118,11 +86,41 @@ class Client5(Client):
             properties += bytes((0x23, alias >> 8, alias & 255))
         size = len(properties)
         head = bytes((size,)) if size < 128 else lend("mqtt_packets").varint(size)
-        if not super().put(name, Pieces(head + properties, payload), retain, qos, token):
+        pieces = Pieces(head + properties, payload)
+        code = self.unwanted(name, pieces, retain, qos)
+        if code:
+            self.reject(token, self.error(code))
+            return True
+        if not super().put(name, pieces, retain, qos, token):
             return False
         if alias:
             self.known_as[topic] = alias
         return True
+
+    def put_pieces(self, pieces, first, token):
+        put(self, pieces, first, token)
+
+    def unwanted(self, name, pieces, retain, qos):
+        """The reason code of what CONNACK has said that a publish may not be (3.2.2.3), or 0."""
+        server = self.server
+        if qos > server.get("maximum_qos", 1):
+            return _NO_QOS
+        if retain and not server.get("retain_available", 1):
+            return _NO_RETAIN
+        if "maximum_packet_size" in server:
+            size = 2 + len(encoded(name)) + 2 * (qos > 0) + sum([len(encoded(piece)) for piece in pieces])
+            size += 2 + (size > 127) + (size > 16_383) + (size > 2_097_151)  # with its fixed header
+            return _TOO_LARGE * (size > server["maximum_packet_size"])
+        return 0
+
+    def reject(self, token, error):
+        """Tell whoever waits for a publish that the broker does not want it."""
+        if isinstance(token, Awaited):
+            token.refusal = error
+        elif self.on_refused:
+            self.on_refused(token, error)
+        else:
+            raise error
 
     def full(self, qos):
         """Whether the window is full, or the broker's receive maximum reached (3.2.2.3.3)."""
@@ -137,7 +135,7 @@ class Client5(Client):
         self.put(topic, payload, retain, qos, token, properties)
         number = qos and (self.next or self.ids)
         await self.drain()
-        while number and self.waits(number):
+        while number and not token.refusal and self.waits(number):
             await self.change()
         if token.refusal:
             raise token.refusal
@@ -189,21 +187,16 @@ class Client5(Client):
         slot = (number - 1) % len(self.tokens)
         token, self.tokens[slot] = self.tokens[slot], None
         self.news.set()
-        if isinstance(token, Awaited):
-            token.refusal = error
-        elif self.on_refused:
-            self.on_refused(token, error)
-        else:
-            raise error
+        self.reject(token, error)
 
     def published(self, buffer, first, start, end):
-        """As mqtt_reader's, past the properties, and with the topic that an alias stands for."""
+        """As in mqtt.py, past the properties, and with the topic that an alias stands for."""
         topic, number, at = published(buffer, first, start, end, 0)
         self.properties, at = self.decoded(buffer, at, end)
         alias = self.properties.pop("topic_alias", None)
         if alias is not None:
             if not 0 < alias <= self.topic_aliases:
-                raise self.error(148)
+                raise self.error(_ALIAS_INVALID)
             if topic:
                 self.heard_as[alias] = topic
             topic = self.heard_as.get(alias)
@@ -218,4 +211,4 @@ class Client5(Client):
         return lend("mqtt5_properties").decode(buffer, at, end)
 
     def error(self, code):
-        return MQTTError(lend(self.packets).reason(code), code)
+        return MQTTError(lend("mqtt5_packets").reason(code), code)

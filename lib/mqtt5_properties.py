@@ -4,7 +4,7 @@ A property is an item of a dict, by these names; those in seconds end in `_s`. `
 """
 
 from mqtt_packets import field, varint
-from mqtt_reader import MQTTError
+from mqtt_writer import MQTTError
 
 # Table 2-4: identifier, kind (1, 2, 4: a number of so many bytes; v: a variable byte integer; s: text; b: bytes;
 # u: user properties), name.

@@ -6,12 +6,16 @@ each message needs is in small plain functions. Section numbers are those of "MQ
 
 import asyncio
 
-from mqtt_reader import MQTTError
+from lending import lend
 
 _BUFFER_BYTES = 512  # of packets for one write
 _UNSENT_BYTES = 2_048  # that the network has not taken: beyond it a stream may queue without bound
 _TOPIC_BYTES = 400
 _WHOLE = (bytes, bytearray, memoryview)  # kinds of payload that are no iterables of pieces
+
+
+class MQTTError(OSError):
+    """The peer broke the protocol, refused us, fell silent or left; the connection is of no more use."""
 
 
 def encoded(text):
@@ -23,7 +27,7 @@ class Writer:
     """The half of a client that sends; at most `window` publishes at QoS 1 are in flight."""
 
     def __init__(self, stream, window):
-        self._stream = stream
+        self.stream = stream
         self._out = bytearray(_BUFFER_BYTES)
         self._used = 0  # bytes in _out
         self._topic = self._field = None  # of the last publish, as it was given and as it was sent
@@ -37,7 +41,7 @@ class Writer:
         self.next = 0  # n of the next publish at QoS 1, modulo ids
         self.news = asyncio.Event()  # of whatever somebody waits for: a slot, the line, an answer, the end
         self.over = False  # nothing more will come
-        self.sent = False  # something was written; whoever watches sets it back
+        self.sent = 0  # bytes written; whoever watches sets it back
 
     def put(self, topic, payload, retain=False, qos=0, token=True):
         """Queue one publish without waiting; False when there is no room now (see `room`). `flush` sends it.
@@ -54,17 +58,17 @@ class Writer:
         if payload.__class__ is not bytes:  # isinstance takes twice as long
             payload = encoded(payload)
             if not isinstance(payload, _WHOLE):
-                self._put_pieces(payload, retain, token)
+                self.put_pieces(payload, retain, token)
                 return True
         if qos:
-            self._take(token)
+            self.take(token)
         self.packet(payload, len(payload), retain)
         return True
 
     def publish(self, topic, payload, retain=False, qos=0):
         """Publish at once; await what it returns, until it is done: at QoS 1 acknowledged, else with the network.
         Raises MQTTError there when the connection is lost."""
-        if self.over or not self.put(topic, payload, retain, qos):
+        if not self.put(topic, payload, retain, qos):
             return self._publish_later(topic, payload, retain, qos)
         self.flush()
         return self._published(qos and (self.next or self.ids))
@@ -74,9 +78,14 @@ class Writer:
         await self.publish(topic, payload, retain, qos)
 
     async def _published(self, number):
-        await (self.drain() if self.unsent else asyncio.sleep(0))
+        await self.turn()
         while number and self.waits(number):
             await self.change()
+
+    def turn(self):
+        """Flush, and await it: others have had their turn, and what the network did not take at once is there, too."""
+        self.flush()
+        return self.drain() if self.unsent or self.over else asyncio.sleep(0)
 
     async def room(self, qos=1):
         """Wait until `put` would succeed. Raises MQTTError when the connection is lost."""
@@ -89,8 +98,8 @@ class Writer:
         used = self._used
         if used:
             self._used = 0
-            self.sent = True
-            self.unsent = 0 if self._stream.write(self._out, used) else self.unsent + used
+            self.sent += used
+            self.unsent = 0 if self.stream.write(self._out, used) else self.unsent + used
 
     async def drain(self):
         """Flush, and wait until the stream has taken everything. Raises MQTTError when the connection is lost."""
@@ -99,7 +108,7 @@ class Writer:
             await self.change()
         self._draining = True
         try:
-            await self._stream.drain()
+            await self.stream.drain()
             self.unsent = 0
         finally:
             self._draining = False
@@ -130,24 +139,13 @@ class Writer:
             raise ValueError("QoS 2")
         return self.tokens[self.next % len(self.tokens)] is not None
 
-    def _take(self, token):
+    def put_pieces(self, pieces, first, token):
+        lend("mqtt_pieces").put(self, pieces, first, token)
+
+    def take(self, token):
         """Let `token` wait for the acknowledgement of the next packet."""
         self.tokens[self.next % len(self.tokens)] = token
         self.next = (self.next + 1) % self.ids
-
-    def _put_pieces(self, pieces, first, token):
-        size = 0
-        for piece in pieces:  # not into a list: of a long document it would take kilobytes in one piece
-            size += len(encoded(piece))
-        if first & 2:
-            self._take(token)
-        self.packet(b"", size, first)
-        for piece in pieces:
-            piece = encoded(piece)
-            size -= len(piece)
-            self.append(piece)
-        if size:
-            raise MQTTError("pieces changed")  # a wrong length is on the wire: only a new connection helps
 
     def _name(self, topic):
         """Keep a topic as the bytes of a PUBLISH: the next may have the same."""

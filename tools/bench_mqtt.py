@@ -63,7 +63,7 @@ def subjects(names=None, told=print):
         with open(os.path.join(_SCRIPTS, file), encoding="utf-8") as source:
             build.compile_text(source.read(), os.path.join(_COMPILED, file[:-3] + ".mpy"), name=file[:-3])
     found = [Subject("floor", "", "client_floor", (), _COMPILED),
-             Subject("mote", "", "client_mote", ("mqtt", "stream"), build.path()[1])]
+             Subject("mote", "", "client_mote", ("mqtt",), build.path()[1])]
     found = [subject for subject in found if not names or subject.name in names]
     for peer in peers.PEERS:
         if not names or peer.name in names:

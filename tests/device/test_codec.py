@@ -2,10 +2,10 @@
 
 import random
 
+import mqtt
 import mqtt_packets
-import mqtt_reader
 from minitest import equal, raises
-from mqtt_reader import MQTTError
+from mqtt import MQTTError
 from mqtt_writer import Writer, encoded
 from scripted import Stream, field, packet, packets, publish, two
 
@@ -45,15 +45,15 @@ def test_remaining_length_is_read_back():
         for before in (b"", b"\xff\xff\xff"):
             buffer = before + b"\xd0" + digits + b"\xff" * 5
             at = len(before)
-            equal(mqtt_reader.fixed_header(buffer, at, len(buffer)), length << 3 | 1 + len(digits))
+            equal(mqtt.fixed_header(buffer, at, len(buffer)), length << 3 | 1 + len(digits))
 
 
 def test_a_length_that_is_not_all_there_is_waited_for():
     for _, digits in LENGTHS:
         whole = b"\xd0" + digits
         for end in range(len(whole)):
-            equal(mqtt_reader.fixed_header(whole, 0, end), 0, "%r up to %d:" % (whole, end))
-        equal(mqtt_reader.fixed_header(whole, 0, len(whole)) & 7, len(whole))
+            equal(mqtt.fixed_header(whole, 0, end), 0, "%r up to %d:" % (whole, end))
+        equal(mqtt.fixed_header(whole, 0, len(whole)) & 7, len(whole))
 
 
 def test_a_length_of_five_bytes_is_refused():
@@ -61,7 +61,7 @@ def test_a_length_of_five_bytes_is_refused():
         for before in (b"", b"\x00\x00"):
             buffer = before + b"\x30" + digits
             with raises(MQTTError):
-                mqtt_reader.fixed_header(buffer, len(before), len(buffer))
+                mqtt.fixed_header(buffer, len(before), len(buffer))
 
 
 def test_a_string_of_figure_1_2():
@@ -179,17 +179,17 @@ def test_publish_header_counts_the_payload():
 
 
 def test_a_packet_id_is_two_bytes_and_not_zero():
-    equal(mqtt_reader.packet_id(b"\x00\x01", 0, 2), 1)
-    equal(mqtt_reader.packet_id(b"??\xff\xfe??", 2, 6), 65_534)
-    equal(mqtt_reader.packet_id(b"\x01\x00", 0, 2), 256)
+    equal(mqtt.packet_id(b"\x00\x01", 0, 2), 1)
+    equal(mqtt.packet_id(b"??\xff\xfe??", 2, 6), 65_534)
+    equal(mqtt.packet_id(b"\x01\x00", 0, 2), 256)
     for data, at, end in ((b"\x00\x00", 0, 2), (b"\x01\x01", 0, 1), (b"\x01\x01", 0, 0), (b"\x01\x01", 1, 2)):
         with raises(MQTTError):
-            mqtt_reader.packet_id(data, at, end)
+            mqtt.packet_id(data, at, end)
 
 
 def taken_apart(whole):
-    start = mqtt_reader.fixed_header(whole, 0, len(whole)) & 7
-    return mqtt_reader.published(whole, whole[0], start, len(whole))
+    start = mqtt.fixed_header(whole, 0, len(whole)) & 7
+    return mqtt.published(whole, whole[0], start, len(whole))
 
 
 def test_a_publish_is_taken_apart():
@@ -281,7 +281,7 @@ def check(data):
     window = Window(data)
     at = 0
     while True:
-        head = mqtt_reader.fixed_header(window, at, len(data))
+        head = mqtt.fixed_header(window, at, len(data))
         start, size = at + (head & 7), head >> 3
         if not head:
             break
@@ -292,10 +292,10 @@ def check(data):
             break
         equal(found[0][1], data[start:end])
         if data[at] >> 4 == 3:
-            topic, number, payload = mqtt_reader.published(Window(data[:end]), data[at], start, end)
+            topic, number, payload = mqtt.published(Window(data[:end]), data[at], start, end)
             assert start + 3 <= payload <= end and 0 <= number <= 65_535 and topic
         elif data[at] >> 4 == 4:
-            equal(two(mqtt_reader.packet_id(Window(data[:end]), start, end)), data[start : start + 2])
+            equal(two(mqtt.packet_id(Window(data[:end]), start, end)), data[start : start + 2])
         at = end
     assert len(data) - at < 5 or head, "a whole header was not seen"
 

@@ -3,6 +3,7 @@
 import sys
 
 import stream
+import stream_tls
 from boards import Server, echo
 from fakes import Module, Swapped
 from minitest import equal, raises
@@ -23,8 +24,8 @@ def failing(error):
 def said(error, heard=False, tls=True):
     """What a write says on a socket that raises `error`."""
     sock = Module(write=failing(error))
-    wire = stream.Stream(sock, Module() if tls else sock)
-    wire._heard = wire._heard or heard
+    wire = stream_tls.TLSStream(sock, Module()) if tls else stream.Stream(sock)
+    wire.heard = heard
     with raises(OSError) as caught:
         wire.write(b"CONNECT")
     return str(caught.value)
@@ -62,13 +63,13 @@ async def test_the_first_word_of_the_server_ends_the_handshake():
     if not MICROPYTHON:
         return
     async with Server(echo) as port:
-        wire = await stream.connect(stream.resolve("127.0.0.1", port), "127.0.0.1", None)
-        wire._heard = False  # as with TLS
+        plain = await stream.connect(stream.resolve("127.0.0.1", port), "127.0.0.1", None)
+        wire = stream_tls.TLSStream(plain.sock, plain.sock)
         wire.write(b"word")
         await wire.drain()
         await readinto(wire, bytearray(4))
         wire.close()
-        wire._sock = Module(write=failing(OSError(104)))
+        wire.sock = Module(write=failing(OSError(104)))
         with raises(OSError) as caught:
             wire.write(b"word")
         assert "TLS" not in str(caught.value)

@@ -70,6 +70,6 @@ def test_the_package_has_all_that_its_files_import():
     for name in LISTED:
         text = (LIB / name).read_text()
         needed |= set(re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE)) & ours
-        needed |= set(re.findall(r'(?:lend\(|packets = )"(\w+)"', text))
-    assert {"mqtt_packets", "mqtt5_properties", "mqtt_reader"} <= needed
+        needed |= set(re.findall(r'(?:lend\(|packets = |asking_module = )"(\w+)"', text))
+    assert {"mqtt_packets", "mqtt5_properties", "mqtt_asking"} <= needed
     assert {f"{name}.py" for name in needed} <= set(LISTED)

@@ -47,13 +47,13 @@ BUGS = {
         "            self.flush()\n            if self.on_message:\n",
         "test_mqtt", "test_a_message_that_was_not_taken_is_not_acknowledged"),
     "silence that is not noticed": (
-        "mqtt.py", "self.pinged += self.pinged > 0", "self.pinged += 0", "test_mqtt_deadlines",
+        "mqtt.py", "self.pinged -= self.pinged > 0", "self.pinged -= 0", "test_mqtt_deadlines",
         "test_a_broker_that_is_silent_is_given_up"),
     "lost PUBACK that is not noticed": (
-        "mqtt.py", "stuck + 1 if oldest == before else 1", "1", "test_mqtt_deadlines",
+        "mqtt.py", "stuck - 1 if stuck and oldest == before else patience", "patience", "test_mqtt_deadlines",
         "test_a_publish_that_is_never_acknowledged_ends_the_connection"),
     "length that is believed": (
-        "mqtt_reader.py", "if end - start <= self._limit_bytes + _TOPIC_BYTES:", "if True:", "test_mqtt_fuzz",
+        "mqtt_long.py", "if end - start <= client.limit_bytes + _TOPIC_BYTES:", "if True:", "test_mqtt_fuzz",
         "test_an_announced_length_takes_no_memory_beyond_the_limit"),
 }
 

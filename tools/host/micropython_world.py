@@ -4,7 +4,7 @@ import asyncio
 import gc
 import time
 
-from stream import connect, resolve
+from lending import lend
 from tools.host.board import Common
 
 
@@ -23,7 +23,8 @@ class World:
         return None  # the Unix port cannot ask a socket for it
 
     async def open_stream(self, host, port, tls):
-        return await connect(resolve(host, port), host, tls)
+        stream = lend("stream")
+        return await stream.connect(stream.resolve(host, port), host, tls)
 
 
 class HostBoard(Common, World):

@@ -2,9 +2,9 @@
 
 import asyncio
 
+from lending import lend
 from load import CLIENT, PAYLOAD, READINGS, STATUS, TOPIC
 from mqtt import Client
-from stream import connect, resolve
 
 LOOP = True
 WINDOW = 64
@@ -16,7 +16,8 @@ class Bench:
         self._port = port
 
     async def _open(self):
-        self._stream = await connect(resolve(self._host, self._port), self._host, None)
+        stream = lend("stream")
+        self._stream = await stream.connect(stream.resolve(self._host, self._port), self._host, None)
         self._client = Client(self._stream, None, self._acknowledged, window=WINDOW)
         self._task = asyncio.create_task(self._client.run())
 
