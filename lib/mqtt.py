@@ -103,7 +103,7 @@ class Client(Writer):
         self.answer_s = answer_s  # a later answer will not come: a GSM round trip under load is 3 s
         self.answers = {}  # first byte << 16 | packet id of an answer to come: its body, None before it has come
         self.asked = 0
-        self.heard = False  # bytes have come; whoever watches sets it back
+        self.received = False  # bytes have come; whoever watches sets it back
         # Ticks that are left for the answers to PINGREQ and to the questions, 0 when none is to come; ticks for which
         # the packet that comes in has been incomplete.
         self.pinged = self.asking = self.partial = 0
@@ -113,8 +113,8 @@ class Client(Writer):
         return getattr(lend(self.asking_module).Asking(self), name)
 
     def run(self):
-        """Receive, and watch every deadline. Raises one of LINK_ERRORS when the connection is over; returns when the
-        broker closes it after `disconnect`."""
+        """Receive, and watch every deadline. Raises one of LINK_ERRORS when the connection is over; where that was by
+        `disconnect`, leaves the caller the time to end first."""
         return lend("mqtt_run").run(self)
 
     def parts(self):
@@ -124,8 +124,8 @@ class Client(Writer):
     async def receive(self):
         """Read as much as there is, handle all that is whole, keep the rest for the next read.
 
-        Returns when the broker closes after `disconnect`; raises MQTTError when it closes before or sends what is no
-        packet.
+        Raises MQTTError when the broker closes or sends what is no packet. Where it closes after `disconnect`, returns,
+        but only after `answer_s`.
         """
         buffer = bytearray(_BUFFER_BYTES)
         have = 0
@@ -134,6 +134,7 @@ class Client(Writer):
                 count = self.read(memoryview(buffer)[have:] if have else buffer)
                 if not count:
                     if count == 0:
+                        await asyncio.sleep(self.answer_s)  # whoever said goodbye is to end first
                         return
                     await self.stream.readable()
                     continue
@@ -166,7 +167,7 @@ class Client(Writer):
         count = self.stream.read(buffer)
         if count == 0 and not self.left:
             raise MQTTError("closed by the broker")
-        self.heard = self.heard or count is not None
+        self.received = self.received or count is not None
         return count
 
     def handle(self, buffer, at, start, end, true_end):
@@ -216,12 +217,12 @@ class Client(Writer):
         slept_s = tick_s  # at the beginning for CONNACK
         while True:
             await asyncio.sleep(slept_s)
-            unheard_s = 0 if self.heard else unheard_s + slept_s
+            unheard_s = 0 if self.received else unheard_s + slept_s
             unsent_s = 0 if self.sent else unsent_s + slept_s
             # What was written may be in buffers on the way, where nobody sees it: on a slow link an answer to it comes
             # later by as long as all before it takes.
             behind = max(0, min(behind + self.sent, _BEHIND_BYTES) - int(slept_s * _SLOW_BYTES / self.answer_s))
-            self.heard, self.sent = False, 0
+            self.received, self.sent = False, 0
             patience = most + behind * most // _SLOW_BYTES
             before, oldest = oldest, self.next - len(tokens)
             while oldest < self.next and tokens[oldest % len(tokens)] is None:

@@ -146,6 +146,15 @@ async def test_disconnect_is_the_last_word():
         equal(session.stream.drains, 1)
 
 
+async def test_a_broker_that_closes_after_disconnect_does_as_it_should():
+    async with Session(answer_s=0.05) as session:
+        await session.client.disconnect()
+        session.stream.end()
+        await settle()
+        assert not session.over.is_set(), "whoever said goodbye is to end first"
+        equal(await session.ended(), None)
+
+
 # Subscribe
 
 

@@ -245,10 +245,10 @@ async def test_questions_that_were_answered_or_given_up_take_no_memory():
                 session.stream.writes.clear()
                 if number % 500 > 82 and number % 4 == 2 and number % 500 < 103:
                     least[number > 500] = min(least[number > 500], used())
-    # A stale word on the stack keeps one lent module, compiled from its source here; CPython keeps up to a hundred timers
-    # that were cancelled until they are due, each with the code that it was lent.
+    # A stale word on the stack keeps one lent module, compiled from its source here; CPython keeps up to a hundred
+    # timers that were cancelled until they are due, each with the code that it was lent.
     most = 4_000 if hasattr(gc, "mem_alloc") else 150_000
-    assert least[1] - least[0] < most, least
+    assert least[1] - least[0] < most, "%d and then %d bytes" % (least[0], least[1])
 
 
 class Flood:
