@@ -56,7 +56,7 @@ def target(args):
     profile = _profile(args.profile) if args.profile else {}
     if args.broker is not None:
         profile.pop("password", None)  # it belongs to the profile's own broker, and goes to no other
-    host, port, tls, user = _address(profile.get("broker", "localhost:1883") if args.broker is None else args.broker)
+    host, port, tls, user = address(profile.get("broker", "localhost:1883") if args.broker is None else args.broker)
     ca = args.ca or profile.get("ca")
     if ca and not tls:
         raise errors.UserError("a CA file is only of use with TLS: write the broker as mqtts://HOST")
@@ -89,11 +89,11 @@ def _profile(name):
 
 def checked(text):
     """The text, when it is a broker's address. Raises UserError."""
-    _address(text)
+    address(text)
     return text
 
 
-def _address(text):
+def address(text):
     """(host, port, TLS?, user or None) of a broker's address. Raises UserError."""
     try:
         parts = urllib.parse.urlsplit(text if "://" in text else "mqtt://" + text)

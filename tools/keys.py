@@ -62,15 +62,17 @@ def wanted(report):
     return isinstance(section, dict) and section.get("key") is not None
 
 
-def message(node, kind, document, signed):
-    """The payload (bytes) of a document or a command, signed for the node when `signed`. UserError without its key."""
+def message(node, kind, document, signed, owner=None):
+    """The payload (bytes) of a document or a command, signed for the node when `signed`, with the key of `owner`, the
+    node's present id (None: it is `node`). Raises UserError when there is no key."""
     text = json.dumps(document, ensure_ascii=False).encode()
     if not signed:
         return text
-    key = load(node)
+    owner = owner or node
+    key = load(owner)
     if key is None:
         raise errors.UserError(
-            f"{node} obeys only what is signed with its config.key, and {path_of(node)} is not there: copy it from "
+            f"{owner} obeys only what is signed with its config.key, and {path_of(owner)} is not there: copy it from "
             "where the node was provisioned")
     return sign(key, node, kind, text)
 

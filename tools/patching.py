@@ -82,6 +82,15 @@ def is_secret(path):
     return table.is_secret(path)
 
 
+def may_be_tried(old, new):
+    """Whether a node will obey the patch `new` after `old` on trial, going away to prove it."""
+    before, after = dict(table.leaves(old)), dict(table.leaves(new))
+    changed = [path for path in {*before, *after} if before.get(path, path) != after.get(path, path)]
+    tried = [line[0].split(".") for line in table.rows() if "t" in line[5]]
+    return any(all(part in (key, "*") for key, part in zip(path, parts, strict=False))
+               for path in changed for parts in tried)
+
+
 def has_secret(document):
     """Whether a secret has a value in it."""
     return any(value is not None and is_secret(path) for path, value in table.leaves(document))

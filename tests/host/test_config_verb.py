@@ -132,8 +132,9 @@ def test_every_problem_is_printed_and_a_refused_document_is_not_kept(config, nod
 def test_rolled_back_is_a_failure_and_a_trial_is_waited_for(config, node):
     def roll_back(there, payload):
         if payload:
+            there.say("config", report(4, state="rolled-back"), wait=False)  # an earlier one
             there.say("config", report(5, state="trial"), wait=False)
-            there.say("config", report(4, state="rolled-back"), wait=False)
+            there.say("config", report(5, state="rolled-back"), wait=False)
 
     node(roll_back)
     status, stdout, stderr = config("set", "fake-1", "mqtt.port=1884")

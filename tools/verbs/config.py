@@ -10,7 +10,8 @@ import time
 from collections import namedtuple
 
 import signed
-from tools import arguments, connection, errors, keys, patching, topics
+from firmware import desired
+from tools import arguments, connection, errors, keys, moving, patching, topics
 
 HELP = "read, change and check the configuration of nodes"
 EXAMPLE = "mote config set esp32-a1b2c3 telemetry.interval_s=10"
@@ -19,6 +20,7 @@ _READ_S = 5  # a kept report comes at once; a report of a node that is just bein
 _QUIET_S = 1  # kept reports of a whole fleet come in one go: a pause is its end
 _WAIT_S = 30
 _KINDS = ("config", "status")
+_DAY_S = 86_400  # of silence, above which a node wants to hear twice that it is meant
 _AFTER_TRIAL_S = 10  # a node on trial decides when its time is over, and then has to tell
 
 Outcome = namedtuple("Outcome", "status state text errors revision")
@@ -41,6 +43,14 @@ def add_arguments(parser):
                             help="every node of this group, one after the other: the first, which is online, is the "
                                  "canary, and the first failure is the end of it")
         action.add_argument("--keep-going", action="store_true", help="with --group: go on after a failure")
+        action.add_argument("--new-broker", metavar="ADDRESS",
+                            help="the broker that the change leads to, as this computer reaches it and as whom, when "
+                                 "that is not mqtt.host and mqtt.port, and nobody; the password comes from the "
+                                 "environment variable MOTE_NEW_PASSWORD. The document is left there, too: a node "
+                                 "moves to another broker only when it finds it there")
+        action.add_argument("--new-ca", metavar="FILE", help="authority that signed the new broker's certificate, PEM")
+        action.add_argument("--long-silence", action="store_true",
+                            help="yes, the node may be silent for more than a day at a time (it goes back otherwise)")
         action.add_argument("--wait", type=arguments.seconds, default=_WAIT_S, metavar="S",
                             help=f"seconds to wait for the answer of each node (default {_WAIT_S})")
     _action(actions, "diff", diff, "mote config diff esp32-a1b2c3",
@@ -154,14 +164,24 @@ def change(args):
         reports = _reports_of_group(link, args.group) if args.group else {node: _await_report(link, node)}
         for count, (name, report) in enumerate(reports.items(), 1):
             report = _with_pending(target, name, report)
-            places = {f"{target.base}/{name}/config", moved.replace("+", name)}
-            outcome = send(link, name, report, edit(report.get("patch") or {}), args.wait, places)
+            outcome = _change_one(args, link, name, report, edit(report.get("patch") or {}), moved.replace("+", name))
             print(_json_of(name, outcome) if args.json else f"{name}: {outcome.text}", flush=True)
             status = status or outcome.status
             if status and not args.keep_going:
                 _say_left(list(reports)[count:])
                 break
     return status
+
+
+def _change_one(args, link, node, report, patch, moved):
+    """Send a node its patch, at the new broker, too, when that leads to one; returns the Outcome."""
+    places = {f"{link.base}/{node}/config", moved}
+    place = moving.address(report, patch, args.new_broker)
+    if place is None:
+        return send(link, node, report, patch, args.wait, places, long_silence=args.long_silence)
+    with moving.connected(place, link.target, args, [moved]) as there:
+        new = moving.Post(there, moved + "/set", moved.split("/")[-2])
+        return send(link, node, report, patch, args.wait, places, new, args.long_silence)
 
 
 def _with_pending(target, node, report):
@@ -210,27 +230,72 @@ def _edit(action, words):
     return forget
 
 
-def send(link, node, report, patch, wait_s, places):
+def send(link, node, report, patch, wait_s, places, new=None, long_silence=False):
     """Send a node its desired patch, above the revision it reported; return the Outcome, read from the topics `places`.
 
-    The broker keeps the document, so that a node that is away meets it later; but not one that was refused, and one
-    with a secret only until the node has it.
+    `new` is the moving.Post at the broker to which the patch leads. A broker keeps the document, so that a node that is
+    away meets it later, and in the end only the one where the node is; but none keeps one that was refused, and one
+    with a secret only until the node has it. `long_silence`: give the second word that more than a day of it needs.
     """
-    topic = f"{link.base}/{node}/config/set"
+    posts = ([new] if new else []) + [moving.Post(link, f"{link.base}/{node}/config/set", node)]
     document = {"revision": report["revision"] + 1, "patch": patch}
-    secret = patching.has_secret(patch)
+    secret, signs = patching.has_secret(patch), keys.wanted(report)
+    tried_s = _trial_s(report) + _AFTER_TRIAL_S if new or patching.may_be_tried(report.get("patch") or {}, patch) else 0
     outcome = None
+
+    def publish():
+        for post in posts:  # the new broker first: there it must be when the node comes
+            message = keys.message(post.node, "config", document, signs, node)
+            post.link.publish(post.topic, message, retain=True)
+
+    def confirm(seen):
+        silent_s = _silent_s(seen)
+        if silent_s > _DAY_S and not long_silence:
+            print(f"mote: {node} would be silent for {silent_s / _DAY_S:g} days at a time, and goes back now: if that "
+                  "is meant, say --long-silence", file=sys.stderr, flush=True)
+        elif silent_s > _DAY_S and seen["revision"] == report["revision"] + 1:
+            document["revision"] += 1
+            publish()
+
     try:
         sent = time.time()
-        link.publish(topic, keys.message(node, "config", document, keys.wanted(report)), retain=True)
-        outcome = _await_outcome(link, document, wait_s, lambda one: (
-            one.topic in places and not one.retain and (one.t >= sent or _is_ahead(one, document))))
+        publish()
+        ears = moving.Ears([post.link for post in posts]) if new else link
+        outcome = _await_outcome(ears, document, wait_s, lambda one: (
+            not one.retain and (one.topic in places and (one.t >= sent or _is_ahead(one, document))
+                                or one.topic == f"{link.base}/{node}/status" and one.t >= sent)), tried_s, confirm)
         if outcome is None:
             outcome = _no_answer(node, document, wait_s, secret)
     finally:
-        if secret or (outcome and outcome.status == errors.FAILED):
-            link.publish(topic, b"", retain=True)
+        _clear(posts, secret, outcome, publish)
     return outcome
+
+
+def _trial_s(report):
+    """How long the trial of a node takes that reports this."""
+    section = report.get("config")
+    section = section.get("config") if isinstance(section, dict) else None
+    seconds = section.get("trial_s") if isinstance(section, dict) else None
+    return seconds if isinstance(seconds, (int, float)) else 0
+
+
+def _silent_s(report):
+    """For how long at a time the node that reports this says nothing."""
+    try:
+        return desired.longest_s(report["config"])
+    except (KeyError, TypeError, AttributeError):  # it may report anything
+        return 0
+
+
+def _clear(posts, secret, outcome, publish):
+    """Take a document back from where it must not stay."""
+    failed, done = (outcome and outcome.status == status for status in (errors.FAILED, errors.DONE))
+    for post in posts:
+        if secret or failed or done and post is not posts[0]:
+            post.link.publish(post.topic, b"", retain=True)
+    if done and len(posts) > 1 and not secret:
+        posts[:] = posts[:1]
+        publish()  # once more, as two ports may be of one broker
 
 
 def _is_ahead(message, document):
@@ -239,16 +304,23 @@ def _is_ahead(message, document):
     return isinstance(revision, int) and revision >= document["revision"]
 
 
-def _await_outcome(link, document, wait_s, is_answer):
-    """What the node made of a document, from messages that `is_answer` likes; None when it says nothing in time."""
+def _await_outcome(link, document, wait_s, is_answer, tried_s=0, on_trial=None):
+    """What the node made of a document, from messages that `is_answer` likes; None when it says nothing in time.
+
+    A node that goes away has `tried_s` to come back. `on_trial(report)` is called when it reports that it tries it.
+    """
     deadline = time.monotonic() + wait_s
     while (left := deadline - time.monotonic()) > 0:
         message = link.wait_for(is_answer, left)
         report = topics.document(message.payload) if message else {}
-        if report.get("state") == "trial" and report.get("revision") == document["revision"]:
+        if message and message.payload == b"offline":
+            deadline = max(deadline, time.monotonic() + tried_s)
+        elif report.get("state") == "trial" and report.get("revision") == document["revision"]:
             trial_s = report.get("config", {}).get("config", {}).get("trial_s", 0)
             deadline = max(deadline, time.monotonic() + trial_s + _AFTER_TRIAL_S)
             print("mote: applied on trial, waiting for its end", file=sys.stderr, flush=True)
+            if on_trial:
+                on_trial(report)
         elif outcome := judged(document, report):
             return outcome
     return None
@@ -257,6 +329,8 @@ def _await_outcome(link, document, wait_s, is_answer):
 def judged(document, report):
     """The Outcome that a report is for a document, None when it says nothing about it."""
     revision, wanted = report.get("revision"), document["revision"]
+    if report.get("state") == "rolled-back" and isinstance(revision, int) and revision < wanted:
+        return None  # what became of an earlier one
     if report.get("state") in ("rejected", "rolled-back"):
         problems = report.get("errors") or []
         told = patching.told([(one.get("key"), one.get("found"), one.get("allowed")) for one in problems])
