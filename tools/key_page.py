@@ -79,7 +79,8 @@ What a change over MQTT does: *live* holds from the next reading on; *reconnects
 *restarts* starts anew;
 *on trial* does that, and is taken back by itself unless the node proves within `config.trial_s` that it is still there:
 it hears itself through the new connection; at another broker it also finds the document that sent it there; one that
-sleeps finds it again in a later wake. `mote config set` sees to all of that. Secrets are never reported. `*` stands for names of your choice.
+sleeps finds it again in a later wake. `mote config set` sees to all of that.
+Secrets are never reported. `*` stands for names of your choice.
 
 | key | what it is | allowed | default | a change |
 | --- | --- | --- | --- | --- |
