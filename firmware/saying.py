@@ -28,13 +28,13 @@ def about(board, settings, boot, wait_s, every_s):
     }
 
 
-def readings(dialect, sensors, kept, fresh):
-    """Yield the readings that wait: the `fresh` ones as live, then all the others, oldest first. `sensors` is a list of
-    (name, quantities)."""
+def readings(dialect, sensors, kept, fresh, qos):
+    """Yield the readings that wait: the `fresh` ones as live at this QoS, then all the others, oldest first. `sensors`
+    is a list of (name, quantities)."""
     fresh = [reading for reading in fresh if reading in kept.readings]
     old = [reading for reading in kept.readings if reading not in fresh]
     for reading in fresh:
-        yield [reading], dialect.live(kept.unpacked(reading, sensors), 1)
+        yield [reading], dialect.live(kept.unpacked(reading, sensors), qos)
     for at in range(0, len(old), _BATCH):
         batch = old[at : at + _BATCH]
         topic, pieces = dialect.backlog([kept.unpacked(reading, sensors) for reading in batch])

@@ -188,7 +188,8 @@ class Node:
     def _first(self):
         """Yield (token, message) of everything there is to say."""
         kept, dialect = self._kept, self._dialect
-        yield from self._says.readings(dialect, self._senses.sensors, kept, self._fresh)
+        qos = self._settings.effective["telemetry"]["qos"]
+        yield from self._says.readings(dialect, self._senses.sensors, kept, self._fresh, qos)
         facts = "%s %d %d %d %d" % (VERSION, kept.boot, self._settings.revision, kept.sensors, self._senses.period_s)
         mark, clock_s = binascii.crc32(facts.encode()), self._board.clock_ms() // 1000
         if mark != kept.told or clock_s >= kept.tell_s:

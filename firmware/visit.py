@@ -2,8 +2,10 @@
 
 Order on the wire: CONNECT, SUBSCRIBE, readings, what has changed of the retained documents, `sleeping`; DISCONNECT when
 all of it is acknowledged. That takes one round trip after the one for TCP, since a client may send before CONNACK (MQTT
-3.1.1, 3.1.4). A broker that sends retained messages in the order of the packets has sent the desired configuration by
-the last PUBACK, if there is one; whether it does so shows in the node's own retained status.
+3.1.1, 3.1.4). Readings at QoS 0 (telemetry.qos) have no answer of their own: that to `sleeping`, which is behind them
+in the same stream, tells that the broker has had them. A broker that sends retained messages in the order of packets
+has sent the desired configuration by the last PUBACK, if there is one; whether it does so shows in the node's own
+retained status.
 """
 
 import asyncio
@@ -29,6 +31,7 @@ class Visit:
         self._kept = kept
         self._top = dialect.status("")[0][:-6]
         self._last = asyncio.Event()
+        self._unproved = []  # readings at QoS 0, of which the answer to what follows tells
         self._nonce = None
         self._echo = asyncio.Event()
         self._word = None
@@ -78,6 +81,8 @@ class Visit:
     async def _put_all(self, client, messages):
         for token, message in messages:
             await _put(client, message, token)
+            if token is not True and not message[3]:
+                self._unproved += token
         self._last.clear()
         await _put(client, self._dialect.status(self._word()), self)
 
@@ -119,6 +124,8 @@ class Visit:
     def _acknowledged(self, token):
         if token is self:
             self._last.set()
+            token, self._unproved = self._unproved, []
+            self._kept.acknowledge(token)
         else:
             self._kept.acknowledge(token)
 

@@ -49,8 +49,8 @@ sys.modules["firmware.drivers.nap"] = FakeModule
 class Naps(Stage):
     """A sleeping node: `wake()` is one start of it, with all the time it takes; then the board sleeps."""
 
-    def __init__(self, base=BASE, fetch=load, interval_s=60, **power):
-        base = dict(base, telemetry={"interval_s": interval_s})
+    def __init__(self, base=BASE, fetch=load, interval_s=60, qos=1, **power):
+        base = dict(base, telemetry={"interval_s": interval_s, "qos": qos})
         base["power"] = dict(base["power"], **power)
         super().__init__(base)
         self.board.measured = 0
@@ -120,6 +120,23 @@ async def test_a_wake_is_one_flight_in_the_order_of_the_design():
         equal(line.hello["will"], (TOP + "status", b"offline", True, 1))
         assert line.goodbye and line.closed
         equal(line.filters, [(TOP + "config/set", 1)], "the order of the broker is known:")
+
+
+async def test_readings_at_qos_0_count_once_the_broker_has_answered_what_is_behind_them():
+    async with Naps(qos=0) as naps:
+        await settled(naps)
+        before = naps.kept()
+        naps.broker.acknowledges = False
+        await naps.wake()
+        equal((naps.line.on(TOP + "telemetry/air")[0].qos, naps.kept().acknowledged), (0, before.acknowledged))
+        equal(len(naps.kept().readings), 1, "nobody has answered, so that it is said again:")
+        naps.broker.acknowledges = True
+        for _ in range(4):
+            await naps.wake()
+        kept = naps.kept()
+        equal((kept.acknowledged, len(kept.readings)), (kept.seq, 0))
+        equal([len(message.json()) for line in naps.broker.lines for message in line.on(TOP + "backlog")], [3],
+              "what is late has an answer of its own:")
 
 
 async def test_all_of_it_is_said_before_the_broker_says_a_word():
