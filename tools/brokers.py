@@ -52,6 +52,11 @@ listener {ws_port} {host}
 protocol websockets
 socket_domain ipv4
 """
+_MOSQUITTO_TLS = """
+listener {port} {host}
+certfile {certificate}
+keyfile {key}
+"""
 
 _IOTCORE = """
 id = 0
@@ -129,15 +134,18 @@ class Broker:
 
     Use as a context manager, or start() and stop(). After kill() or stop(), start() brings a new, empty broker.
     `host` is for an address of a network namespace. Without `tcp_nodelay` Mosquitto is as its packages configure it.
+    With `tls`, its certificate and key files, Mosquitto speaks TLS at `tls_port`.
     """
 
-    def __init__(self, engine=None, port=0, ws_port=0, host=HOST, tcp_nodelay=True):
+    def __init__(self, engine=None, port=0, ws_port=0, host=HOST, tcp_nodelay=True, tls=None):
         self.engine = engine
         self.host = host
         self.port = port
         self.ws_port = ws_port
         self.v5_port = 0  # where it speaks MQTT 5: at `port`, but for iotcore, which has a port for each version
+        self.tls_port = 0
         self._tcp_nodelay = tcp_nodelay
+        self._tls = tls
         self._folder = None
         self._process = None
 
@@ -158,11 +166,12 @@ class Broker:
         Raises UserError when there is no such broker, a port is taken, or it does not come up.
         """
         self.engine = choose(self.engine)
-        spare = free_ports(3)
+        spare = free_ports(4)
         self.port = self.port or spare[0]
         self.ws_port = self.ws_port or spare[1]
         self.v5_port = self.port if self.engine != "iotcore" else self.v5_port or spare[2]
-        for port in {self.port, self.ws_port, self.v5_port}:
+        self.tls_port = (self.tls_port or spare[3]) if self._tls else 0
+        for port in {self.port, self.ws_port, self.v5_port, self.tls_port or self.port}:
             _require_free(self.host, port)
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="mote-broker-")
@@ -233,6 +242,9 @@ class Broker:
         text = _MOSQUITTO.format(
             user=pwd.getpwuid(os.geteuid()).pw_name, host=self.host, port=self.port, ws_port=self.ws_port,
             tcp_nodelay=str(self._tcp_nodelay).lower())
+        if self._tls:
+            text += _MOSQUITTO_TLS.format(
+                port=self.tls_port, host=self.host, certificate=self._tls[0], key=self._tls[1])
         return text, [mosquitto_path(), "-c"]
 
     def _iotcore(self):

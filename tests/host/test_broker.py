@@ -4,12 +4,13 @@ import json
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 
 import pytest
 
-from tools import brokers, errors
+from tools import brokers, errors, passing_certificate
 
 LIMIT_S = 20
 
@@ -142,3 +143,16 @@ def test_without_mosquitto_the_embedded_one_is_chosen_and_without_both_it_says_w
     with pytest.raises(errors.UserError, match="apt-get install mosquitto") as caught:
         brokers.choose()
     assert caught.value.status == errors.UNREACHABLE
+
+
+@engines("mosquitto")
+def test_beside_the_other_ports_it_speaks_tls_when_it_is_given_a_certificate(engine, tmp_path):
+    files = passing_certificate.write(tmp_path, brokers.HOST)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(files[0])
+    with brokers.Broker(engine, tls=files) as broker:
+        assert len({broker.port, broker.ws_port, broker.tls_port}) == 3
+        with socket.create_connection((broker.host, broker.tls_port), LIMIT_S) as plain:
+            with context.wrap_socket(plain, server_hostname=broker.host) as stream:
+                stream.sendall(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x0a\x00\x01a")
+                assert stream.recv(4) == b"\x20\x02\x00\x00"
