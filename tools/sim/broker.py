@@ -12,7 +12,7 @@ from tools.sim.topic_tree import Filters, Kept
 _CONNECT_LIMIT_US = 30_000_000  # from the connection to CONNECT (3.1.4: "a reasonable amount of time")
 _INFLIGHT = 20  # QoS 1 to one client, as Mosquitto has it; the rest waits in a queue
 _QUEUE = 1_000
-_LONG_BYTES = 600  # of a kept message: a thousand documents for Home Assistant take megabytes as they are
+_LONG_BYTES = 100  # of a kept message: a thousand documents for Home Assistant take megabytes as they are
 
 
 class Watcher:
@@ -45,6 +45,7 @@ class Broker:
         self.frozen = self.deaf = self.forgets = False
         self.refuses = 0
         self.peers = []
+        self._models = {}  # kind of topic -> the first document of it: the others differ little
         self._waiting = []  # what came while it was frozen: (method of a peer, arguments)
         self._network = network
         self._address = host, port
@@ -104,8 +105,7 @@ class Broker:
         if self.sessions.get(session.client_id) is not session:
             return
         del self.sessions[session.client_id]
-        for name in session.granted:
-            self.filters.remove(name, session)
+        session.unsubscribe(session.filters)
         if will and session.will:
             topic, payload, retain, qos = session.will
             self.publish(topic, payload, qos, retain, None)
@@ -115,15 +115,33 @@ class Broker:
         """Take a message: keep it, hand it on."""
         self.watcher.published(session, topic, payload, qos, retain)
         if retain:
-            packed = payload and len(payload) > _LONG_BYTES
-            self.kept.put(topic, (zlib.compress(payload, 1) if packed else payload, qos, packed) if payload else None)
+            self.kept.put(topic, (self._packed(topic, payload), qos) if payload else None)
         found = self.filters.meet(topic)
         for subscriber in found:
             subscriber.deliver(topic, payload, min(qos, found[subscriber]), False)
 
+    def _packed(self, topic, payload):
+        """What is kept of a message: its payload; of a long one what makes it from another of its kind."""
+        if len(payload) <= _LONG_BYTES:
+            return payload
+        kind = topic.partition("/")[0], topic.rpartition("/")[2]
+        model = self._models.setdefault(kind, payload)
+        packer = zlib.compressobj(1, zdict=model)
+        return model, packer.compress(payload) + packer.flush()
+
+    def unpacked(self, kept):
+        """The payload of a kept message."""
+        if isinstance(kept, bytes):
+            return kept
+        model, packed = kept
+        return zlib.decompressobj(zdict=model).decompress(packed)
+
 
 class Session:
     """One client between CONNACK and the end."""
+
+    __slots__ = ("_next_id", "client_id", "filters", "inflight", "keepalive_s", "peer", "queue", "unanswered", "user",
+                 "will")
 
     def __init__(self, peer, told):
         self.peer = peer
@@ -131,25 +149,31 @@ class Session:
         self.keepalive_s = told["keepalive_s"]
         self.user = told["user"]
         self.will = told["will"]
-        self.granted = {}  # filter -> QoS
-        self.inflight = {}  # packet id -> time
-        self.unanswered = set()  # packet ids of the client that got no PUBACK
-        self.queue = []
+        self.filters = ()
+        self.inflight = ()  # packet ids that the client has not acknowledged
+        self.unanswered = ()  # packet ids of the client that got no PUBACK
+        self.queue = ()
         self._next_id = 1
 
     def subscribe(self, filters):
         """Grant everything (at most QoS 1), then send what was kept; returns the codes for SUBACK."""
-        broker = self.peer.broker
         for name, qos in filters:
-            self.granted[name] = min(qos, 1)
-            broker.filters.add(name, self, self.granted[name])
-        return bytes(self.granted[name] for name, _ in filters)
+            self.peer.broker.filters.add(name, self, min(qos, 1))
+            if name not in self.filters:
+                self.filters += (name,)
+        return bytes(min(qos, 1) for _, qos in filters)
+
+    def unsubscribe(self, names):
+        """Forget these filters."""
+        for name in names:
+            self.peer.broker.filters.remove(name, self)
+        self.filters = tuple(name for name in self.filters if name not in names)
 
     def send_kept(self, filters):
         """What was kept (3.3.1.3), after SUBACK."""
         for name, qos in filters:
-            for topic, (payload, kept_qos, packed) in self.peer.broker.kept.meet(name):
-                self.deliver(topic, zlib.decompress(payload) if packed else payload, min(qos, kept_qos, 1), True)
+            for topic, (kept, kept_qos) in self.peer.broker.kept.meet(name):
+                self.deliver(topic, self.peer.broker.unpacked(kept), min(qos, kept_qos, 1), True)
 
     def deliver(self, topic, payload, qos, retain):
         """Send a message, at QoS 1 when there is room in flight."""
@@ -158,22 +182,26 @@ class Session:
         elif len(self.inflight) < _INFLIGHT:
             number = self._next_id
             self._next_id = number % 65_535 + 1
-            self.inflight[number] = self.peer.broker.loop.now_us
+            self.inflight += (number,)
             self.peer.send(packets.delivery(topic, payload, 1, retain, number))
         elif len(self.queue) < _QUEUE:
-            self.queue.append((topic, payload, retain))
+            self.queue += ((topic, payload, retain),)
 
     def acknowledged(self, number):
         """A PUBACK. Raises Violation for one that was not asked for."""
-        if self.inflight.pop(number, None) is None:
+        if number not in self.inflight:
             raise packets.Violation(f"4.3.2 PUBACK {number} for nothing")
+        self.inflight = tuple(other for other in self.inflight if other != number)
         if self.queue:
-            topic, payload, retain = self.queue.pop(0)
+            (topic, payload, retain), *rest = self.queue
+            self.queue = tuple(rest)
             self.deliver(topic, payload, 1, retain)
 
 
 class Peer:
     """One connection; an asyncio protocol."""
+
+    __slots__ = ("_data", "_done", "_heard_us", "_limit", "_out", "_transport", "broker", "sent_us", "session")
 
     def __init__(self, broker):
         self.broker = broker
@@ -320,7 +348,7 @@ class Peer:
         if number in self.session.unanswered:
             raise packets.Violation(f"2.3.1 packet id {number} is in use")
         if qos and self.broker.deaf:
-            self.session.unanswered.add(number)
+            self.session.unanswered += (number,)
         elif qos:
             self._out.append(bytes((0x40, 2, number >> 8, number & 255)))
         self.broker.publish(topic, payload, qos, retain, self.session)
@@ -340,9 +368,7 @@ class Peer:
             session.send_kept(filters)
         elif kind == packets.UNSUBSCRIBE:
             number, names = packets.unsubscribe(body)
-            for name in names:
-                session.granted.pop(name, None)
-                self.broker.filters.remove(name, session)
+            session.unsubscribe(names)
             self._out.append(packets.packed(0xB0, body[:2]))
         elif kind == packets.DISCONNECT:
             if body:

@@ -10,6 +10,7 @@ import drift
 import sntp
 import wifi
 from tools.sim.flash import Flash
+from tools.sim.loop import Event
 from tools.sim.ntp import Sockets
 from tools.sim.radio import Wlan
 
@@ -247,13 +248,11 @@ class Board:
         return self._hardware.config
 
 
-class Flag:
-    """Nothing here interrupts Python, so asyncio's own event is safe enough; it clears when waited for."""
+class Flag(Event):
+    """Nothing here interrupts Python, so an event of the loop is safe enough; it clears when waited for."""
 
-    def __init__(self):
-        self._event = asyncio.Event()
-        self.set = self._event.set
+    __slots__ = ()
 
     async def wait(self):
-        await self._event.wait()
-        self._event.clear()
+        await super().wait()
+        self.clear()

@@ -6,7 +6,6 @@ into the node (tools/sim/probe.py), where the truth is.
 
 import hashlib
 import json
-from collections import deque
 
 from tools.sim import probe, scenario
 from tools.sim.broker import Watcher
@@ -63,6 +62,7 @@ class Invariants(Watcher):
         self.keys = {}  # node -> {dotted key: [value]} that somebody sent
         self.digests = {}
         self.sessions = {}
+        self.configured = None  # called when a node has reported its configuration: configured(node)
         self.halt = None  # called at the first violation of an invariant: halt(its name)
         self.leaving = False  # the run is over, the nodes say goodbye
         self.history = None  # what the report shows; None: nobody asked
@@ -147,13 +147,12 @@ class Invariants(Watcher):
     def attempted(self, path):
         """A node begins to connect."""
         now_us = self.place.loop.now_us
-        times = self._attempts.setdefault(path.name, deque())
+        times = [at_us for at_us in self._attempts.get(path.name, ()) if at_us >= now_us - _MINUTE_US]
         times.append(now_us)
-        while times[0] < now_us - _MINUTE_US:
-            times.popleft()
         if len(times) > _ATTEMPTS:
             self.violate("storm", path.name, f"{len(times)} connections in a minute")
-            times.clear()
+            times = ()
+        self._attempts[path.name] = tuple(times)
 
     def look(self, mote):
         """What can be seen in a node at any moment."""
@@ -302,6 +301,8 @@ class Invariants(Watcher):
                 self.violate("config", name, f"revision {revision}, patch {told['patch']}, which nobody sent")
         self.reported[name] = (revision, told["patch"])
         self.intervals[name] = told["config"]["telemetry"]["interval_s"]
+        if self.configured and record.mote.node:
+            self.configured(record.mote.node)
 
     def _by_keys(self, name, patch, bases):
         """Whether a patch differs from one of `bases` by no more than the controls that were pressed."""

@@ -56,7 +56,10 @@ class Mote:
         self._watch.began(self, node, board)
         self._ending = loop.create_future()
         task = loop.create_task(node.run())
-        await asyncio.wait((task, self._ending), return_when=asyncio.FIRST_COMPLETED)
+        over = loop.create_future()  # asyncio.wait takes ten times as much memory
+        for end in (task, self._ending):
+            end.add_done_callback(lambda _: over.done() or over.set_result(None))
+        await over
         if self._ending.done():
             why = await self._buried(board, task)
         else:

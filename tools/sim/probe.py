@@ -44,8 +44,12 @@ def share(node, known):
     copies are megabytes. `known` holds what was seen."""
     settings = node._settings
     if settings and settings.effective:
-        for section, value in settings.effective.items():
-            settings.effective[section] = _shared(value, known)
+        effective = settings.effective
+        for section, value in effective.items():
+            effective[section] = _shared(value, known)
+        node._outbox.rules = effective["outbox"]
+        node._link._joined = _shared(node._link._joined, known)
+        node._drivers = {name: (_shared(options, known), driver) for name, (options, driver) in node._drivers.items()}
 
 
 def _shared(value, known):

@@ -96,6 +96,7 @@ class Run:
 
     async def _main(self):
         self._listen()
+        self.watch.configured = self._share
         setup = self.setup
         self.motes = scenario.motes(self.place, self.watch, setup.nodes, setup.interval_s, setup.varied)
         lives = []
@@ -121,6 +122,11 @@ class Run:
     async def _until(self, at_s):
         await asyncio.sleep(max(0, at_s - self.loop.time()))
 
+    def _share(self, node):
+        if len(self._known) > _KNOWN:
+            self._known.clear()
+        probe.share(node, self._known)
+
     def _begin(self, fault):
         kind = KINDS[fault.kind]
         mote = None if fault.node is None else self.motes[fault.node]
@@ -136,10 +142,6 @@ class Run:
     def _look(self):
         for mote in self.motes:
             self.watch.look(mote)
-            if mote.node:
-                probe.share(mote.node, self._known)
-        if len(self._known) > _KNOWN:
-            self._known = {}
         tasks = len(asyncio.all_tasks())
         if tasks > _TASKS * (len(self.motes) + 1):
             self.watch.violate("memory", "-", f"{tasks} tasks:\n{self.loop.waiting()[:4_000]}")
