@@ -20,7 +20,7 @@ import mqtt
 import mqtt_writer
 import sntp
 import uptime
-from firmware import control, desired, link, node, outbox, slots
+from firmware import control, link, node, outbox, reported, slots
 from firmware.dialects import mote
 from firmware.drivers import sht3x, sht4x
 from tools.sim.faults import KINDS
@@ -95,7 +95,7 @@ def obeys_kept_commands(self, topic, payload, retained):
     return _route(self, topic, payload, False)
 
 
-def shows_its_secrets(table, document, shown, path=()):
+def shows_its_secrets(secrets, document, shown, path=()):
     return document
 
 
@@ -168,16 +168,17 @@ def posts_without_a_bound(self, message):
     self._outbox.waiting.set()
 
 
-def reports_what_it_does_not_do(table, effective, revision, patch, state, reason, problems):
+def reports_what_it_does_not_do(board, revision, outcome, effective):
     """The report leaves the patch out."""
-    return _report(table, effective, revision, {}, state, reason, problems)
+    empty = types.SimpleNamespace(files=types.SimpleNamespace(load=lambda name: None))
+    return _pieces(empty, revision, outcome, effective)
 
 
 _end, _add, _resize, _reading = outbox.Outbox.end, outbox.Outbox.add, slots.resize, outbox.Outbox.reading
 _live = mote.Dialect.live
 _put, _lend, _route, _receive = mqtt_writer.Writer.put, lending.lend, mote.Dialect.route, control.Control.receive
 _acknowledge = outbox.Outbox.acknowledge
-_report, _tend = desired._report, node.Node._tend
+_pieces, _tend = reported.pieces, node.Node._tend
 
 # Name: (the invariants of which it may break the first, what is put where).
 BUGS = {
@@ -190,7 +191,7 @@ BUGS = {
     "saves in place": (("config",), (flash.Shelf, "bound", None)),
     "forgets its key": (("unsigned",), (lending, "lend", forgets_its_key)),
     "obeys kept commands": (("old-command",), (mote.Dialect, "route", obeys_kept_commands)),
-    "shows its secrets": (("secret",), (desired, "_redacted", shows_its_secrets)),
+    "shows its secrets": (("secret",), (reported, "_redacted", shows_its_secrets)),
     "keeps far too much": (("memory",), (slots, "resize", keeps_far_too_much)),
     "posts without a bound": (("memory",), (link.Link, "post", posts_without_a_bound)),
     "retries at once": (("storm",), (link, "delay_ms", retries_at_once)),
@@ -205,7 +206,7 @@ BUGS = {
     "publishes to a wildcard": (("protocol",), (mote.Dialect, "live", publishes_to_a_wildcard)),
     "leaves a will that nobody keeps": (("truth",), (mote.Dialect, "status", leaves_a_will_that_nobody_keeps)),
     "says offline too late": (("truth",), (link, "_goodbye", says_offline_too_late)),
-    "reports what it does not do": (("config", "settled"), (desired, "_report", reports_what_it_does_not_do)),
+    "reports what it does not do": (("config", "settled"), (reported, "pieces", reports_what_it_does_not_do)),
 }
 
 
