@@ -23,8 +23,6 @@ _APP, _DATA = 0, 1
 _FAT = 0x81  # subtype of MicroPython's file system, whatever is in it
 _VERSION = re.compile(rb"MicroPython (v[0-9]+\.[0-9]+\.[0-9]+[!-~]*) on ([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _MODEL = re.compile(rb"\0([!-~][ -~]{2,60} with ESP[!-~]{2,12})\0")
-# What a board with MicroPython says at its start: its prompt, or anything of a program's own after the ROM's words.
-STARTED = re.compile(rb">>> ")
 _FLASH_SIZES = {0: 1, 1: 2, 2: 4, 3: 8, 4: 16, 5: 32}  # MB, by the upper half of the header's fourth byte
 
 Partition = namedtuple("Partition", "name kind subtype offset size")

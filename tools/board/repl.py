@@ -15,14 +15,24 @@ from mpremote.transport_serial import SerialTransport
 from tools import errors
 from tools.board import ports
 
-_ENTER_S = 6  # from Ctrl-C to the raw prompt: a collection or a write to flash may come before
+_HEAR_S = 3  # from Ctrl-C to the prompt: a collection or a write to flash may come before
+_ENTER_S = 6  # from there to the raw prompt, through a soft reset
 _START_S = 15  # reset, ROM, MicroPython, file system; boot.py looks a second for the boot button
 _INTERRUPT_S = 0.05
 _QUIET_S = 0.3
 _RESET_S = 0.1
 _HOLD_MS = 600_000
 _BABBLE_BYTES = 100_000
-_RESET = "import machine, time\ntime.sleep_ms(200)\nmachine.reset()"  # not before the answer has left the board
+PROMPT = b">>> "
+# Not before the answer has left the board; and a person at the cable is no boot loop, however short the starts are.
+_RESET = """import machine, os, time
+try:os.remove('/state/starts')
+except OSError:pass
+time.sleep_ms(200)
+machine.reset()"""
+# What ROM and bootloader say is not a program's; nor is an empty line.
+_ROM = rb"ets |rst:|ESP-ROM|Build:|SPIWP|mode:|load:|entry |clock|configsip|MPY:"
+WORDS = re.compile(rb"^(?!" + _ROM + rb")(?!>>>)[^\r\n]+\r?\n", re.MULTILINE)
 
 # A watchdog cannot be stopped, but each new one sets its period: ten minutes, after which a board that was left at its
 # prompt helps itself.
@@ -69,11 +79,11 @@ class Repl:
             heard = self._drain()
             starting = b"rst:0x" in heard  # some servers of ports reset the board when they are connected to
             if not hopeless(heard):
-                if not starting and self._soft_enter():
+                if not starting and PROMPT in self._interrupt(_HEAR_S) and self._soft_enter():
                     return
                 if not starting:
                     self.reset_by_line()
-                heard += self._interrupt_start()
+                heard += self._interrupt(_START_S)
                 if not hopeless(heard) and self._soft_enter():
                     return
                 heard += self._drain()
@@ -90,12 +100,13 @@ class Repl:
             except TransportError:
                 return False
 
-    def _interrupt_start(self):
-        """Send Ctrl-C from the start on until it is at a prompt: some programs can be caught at their start only."""
+    def _interrupt(self, seconds):
+        """Send Ctrl-C (and Ctrl-B, which leaves a raw prompt) until it is at a prompt: one alone may end boot.py only,
+        and some programs can be caught at their start only. Returns what it said."""
         heard = b""
-        deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline and not heard.endswith(b">>> ") and not hopeless(heard):
-            self.port.write(b"\x03")
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not heard.endswith(PROMPT) and not hopeless(heard):
+            self.port.write(b"\x03\x02")
             time.sleep(_INTERRUPT_S)
             heard += self._waiting()
             if len(heard) > _BABBLE_BYTES:

@@ -1,7 +1,6 @@
 """`mote deploy`: the node's files onto a board that runs MicroPython, as few of them as possible."""
 
 import json
-import re
 import time
 
 from tools import errors, tracebacks
@@ -12,9 +11,6 @@ EXAMPLE = "mote deploy --port /dev/ttyUSB0"
 
 _FIRST_WORDS_S = 12
 _REST_S = 0.3  # of a traceback
-# What ROM and bootloader say is not the node's; nor is an empty line.
-_ROM = rb"ets |rst:|ESP-ROM|Build:|SPIWP|mode:|load:|entry |clock|configsip|MPY:"
-_WORDS = re.compile(rb"(?m)^(?!" + _ROM + rb")(?!>>>)[^\r\n]+\r?\n")
 
 
 def add_arguments(parser):
@@ -81,14 +77,14 @@ def deploy(board, wanted, dry_run=False, quiet=False):
         result["first_words"] = first_words(board)
     if not quiet:
         verb = "to send" if dry_run else "sent"
-        print(f"{board.name}: {len(todo.send)} of {len(wanted)} files {verb}, {todo.bytes:,} bytes, "
-              f"{result['seconds']} s")
-        print("\n".join(told + [f"  {line}" for line in result.get("first_words", ())]))
+        told = [f"{board.name}: {len(todo.send)} of {len(wanted)} files {verb}, {todo.bytes:,} bytes, "
+                f"{result['seconds']} s", *told, *(f"  {line}" for line in result.get("first_words", ()))]
+        print("\n".join(told))
     return result
 
 
 def first_words(board):
     """The first lines that the board's program says after a start."""
-    heard = board.listen(_FIRST_WORDS_S, _WORDS)
-    said = b"".join(_WORDS.findall(heard + board.listen(_REST_S))).decode("utf-8", "replace")
+    heard = board.listen(_FIRST_WORDS_S, repl.WORDS)
+    said = b"".join(repl.WORDS.findall(heard + board.listen(_REST_S))).decode("utf-8", "replace")
     return tracebacks.Mapper().text(said)

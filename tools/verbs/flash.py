@@ -1,13 +1,15 @@
 """`mote flash`: MicroPython onto a board, checked, started and asked who it is."""
 
 import json
+import re
 
 from tools import errors
-from tools.board import flasher, images, options, ports, releases, repl
+from tools.board import flasher, options, ports, releases, repl
 
 HELP = "write MicroPython to an ESP32"
 EXAMPLE = "mote flash --port /dev/ttyUSB0"
-_PROMPT_S = 15
+_START_S = 15
+_STARTED = re.compile(repl.PROMPT + rb"|" + repl.WORDS.pattern, re.MULTILINE)  # the prompt, or a program's own words
 
 
 def add_arguments(parser):
@@ -47,7 +49,7 @@ def flash(port, name, args, firmware=None, say=print):
 def started(port, name, firmware):
     """Ask the board that was just flashed who it is. Raises UserError when it is not what was written."""
     board = repl.Repl(port, name)
-    board.listen(_PROMPT_S, images.STARTED)
+    board.listen(_START_S, _STARTED)
     board.enter()
     said = board.run("import sys\nprint(sys.version.split('; ')[-1].split(' ')[1], sys.implementation._machine)")
     version, _, machine = said.strip().partition(" ")

@@ -115,7 +115,8 @@ def told(args, documents, paths, label):
         for node, document in documents.items():
             lines = label.of(node, document).lines[:-1]
             print(f"{node}: {', '.join(map(topics.text, lines)) or 'no name'}; label: {topics.text(shown[node])}")
-        print("\n".join(f"wrote {path}" for path in paths))
+        for path in paths:
+            print(f"wrote {path}")
         if args.out and label.secret:
             print(f"{path} holds secrets, as --label asks for: it is readable for you alone, keep it so.")
     return errors.DONE
