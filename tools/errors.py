@@ -12,3 +12,12 @@ class UserError(Exception):
     def __init__(self, text, status=USAGE):
         super().__init__(text)
         self.status = status
+
+
+class Trouble(UserError):
+    """The same in two parts: `what` is wrong, and what to `do` about it. `mote doctor` shows them apart."""
+
+    def __init__(self, what, do, status=FAILED):
+        super().__init__(f"{what}: {do}", status)
+        self.what = what
+        self.do = do

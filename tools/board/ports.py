@@ -78,7 +78,7 @@ def opened(name, baud=BAUD):
         port.open()
         return port
     except (serial.SerialException, OSError, ValueError) as error:
-        raise errors.UserError(_why(name, error), errors.UNREACHABLE) from None
+        raise errors.Trouble(*_why(name, error), errors.UNREACHABLE) from None
 
 
 def _unopened(name):
@@ -92,21 +92,21 @@ def _unopened(name):
 
 
 def _why(name, error):
-    """What to say of a port that cannot be opened."""
+    """(what is wrong, what to do) of a port that cannot be opened."""
     number = getattr(error, "errno", None)
     text = str(error)
     if number == errno.ENOENT or "No such file" in text:
-        return f"there is no port {name}: is the board plugged in? `mote doctor --port` lists those that are there"
+        return f"there is no port {name}", "is the board plugged in? `mote doctor --port` looks for one"
     if number in (errno.EACCES, errno.EPERM) or "Permission denied" in text:
-        return (f"you may not use {name}: sudo usermod -aG {_group(name)} $USER, then log out and in again")
+        return f"you may not use {name}", f"sudo usermod -aG {_group(name)} $USER, then log out and in again"
     if number in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in text or "busy" in text.lower():
         users = _users(name) or "a monitor, an editor or ModemManager"
-        return f"another program has {name} open: {users}. End it first"
+        return f"another program has {name} open, {users}", "end it first"
     if "Connection refused" in text:
-        return f"nobody serves {name}: on the machine with the board, run esp_rfc2217_server -p PORT DEVICE"
+        return f"nobody serves {name}", "on the machine with the board, run esp_rfc2217_server -p PORT DEVICE"
     if name.startswith(("rfc2217:", "socket:")):
-        return f"{name} does not answer ({text}): is another program connected to it?"
-    return f"cannot open {name}: {text}"
+        return f"{name} does not answer ({text})", "is another program connected to it? End that one"
+    return f"cannot open {name}: {text}", "plug it in again, or name another port"
 
 
 def _group(name):

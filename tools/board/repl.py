@@ -21,7 +21,10 @@ _START_S = 15  # reset, ROM, MicroPython, file system; boot.py looks a second fo
 _INTERRUPT_S = 0.05
 _QUIET_S = 0.3
 _RESET_S = 0.1
+_SERVED_S = 1
+_RESETS = re.compile(rb"rst:0x")
 _HOLD_MS = 600_000
+_AGAIN = "repeat the command; `mote monitor` shows what it says meanwhile"
 _BABBLE_BYTES = 100_000
 PROMPT = b">>> "
 # Not before the answer has left the board; and a person at the cable is no boot loop, however short the starts are.
@@ -38,16 +41,17 @@ WORDS = re.compile(rb"^(?!" + _ROM + rb")(?!>>>)[^\r\n]+\r?\n", re.MULTILINE)
 # prompt helps itself.
 HOLD_WATCHDOG = f"import machine\nmachine.WDT(timeout={_HOLD_MS})"
 
-# What a board says when it gets nowhere, and what that means, most telling first.
+# What a board says when it gets nowhere, what that means and what to do, most telling first.
 SYMPTOMS = (
-    (rb"waiting for download", "it waits in its bootloader: release the BOOT button (or unplug what pulls that pin "
-     "low) and press RESET"),
+    (rb"waiting for download", "it waits in its bootloader",
+     "release the BOOT button (or unplug what pulls that pin low) and press RESET"),
     (rb"invalid header|No bootable app|checksum is wrong|SHA-256 is wrong|no partition table|partition table's",
-     "there is no MicroPython on it that runs, and it starts again and again: `mote flash --erase`"),
-    (rb"Brownout detector", "its supply breaks down: another cable or port, no hub without a power supply of its own"),
-    (rb"filesystem appears to be corrupted", "its file system is damaged: `mote flash --erase`, then `mote up`"),
-    (rb"Guru Meditation|abort\(\) was called", "MicroPython itself crashes: `mote flash --erase`, and another image if "
-     "that does not help"),
+     "there is no MicroPython on it that runs, and it starts again and again", "`mote flash --erase`"),
+    (rb"Brownout detector", "its supply breaks down",
+     "another cable or port, no hub without a power supply of its own"),
+    (rb"filesystem appears to be corrupted", "its file system is damaged", "`mote flash --erase`, then `mote up`"),
+    (rb"Guru Meditation|abort\(\) was called", "MicroPython itself crashes",
+     "`mote flash --erase`, and another image if that does not help"),
 )
 
 
@@ -76,8 +80,10 @@ class Repl:
         board does instead."""
         heard = b""
         try:
-            heard = self._drain()
-            starting = b"rst:0x" in heard  # some servers of ports reset the board when they are connected to
+            if isinstance(self.port, ports.Remote):  # whose server may reset the board a while later
+                heard = self.listen(_SERVED_S, _RESETS)
+            heard += self._drain()
+            starting = _RESETS.search(heard)
             if not hopeless(heard):
                 if not starting and PROMPT in self._interrupt(_HEAR_S) and self._soft_enter():
                     return
@@ -89,15 +95,16 @@ class Repl:
                 heard += self._drain()
         except (serial.SerialException, OSError) as error:
             raise self._lost(error) from None
-        raise errors.UserError(f"{self.name}: {diagnosis(heard)}", errors.UNREACHABLE)
+        raise trouble(self.name, heard)
 
     def _soft_enter(self):
         """As mpremote does it, without its own words about a failure."""
         with contextlib.redirect_stdout(io.StringIO()):
             try:
                 self._transport.enter_raw_repl(soft_reset=True, timeout_overall=_ENTER_S)
+                self._transport.exec_raw("", timeout=_HEAR_S)  # a reset may have come meanwhile
                 return True
-            except TransportError:
+            except (TransportError, TypeError, IndexError):
                 return False
 
     def _interrupt(self, seconds):
@@ -135,12 +142,12 @@ class Repl:
 
     def _said(self, text):
         last = text.strip().splitlines()[-1:] or ["nothing"]
-        return errors.UserError(f"{self.name}: the board says {last[0]}", errors.FAILED)
+        return errors.Trouble(f"{self.name}: the board says {last[0]}", _AGAIN)
 
     def _lost(self, error):
-        return errors.UserError(
-            f"{self.name}: the connection broke ({error}). Plug the cable in again and repeat the command: it goes on "
-            "where it was, and nothing on the board is half replaced", errors.UNREACHABLE)
+        return errors.Trouble(
+            f"{self.name}: the connection broke ({error})", "plug the cable in again and repeat the command; it goes "
+            "on where it was, and nothing on the board is half replaced", errors.UNREACHABLE)
 
     def restart(self):
         """Reset the board from the raw prompt, so that its own program runs."""
@@ -172,9 +179,9 @@ class Repl:
         heard = b""
         for _ in range(8):
             more = self.listen(_QUIET_S)
-            if not more:
-                break
             heard += more
+            if not more or len(heard) > _BABBLE_BYTES:
+                break
         return heard
 
 
@@ -196,16 +203,14 @@ class AmpyRepl:
             try:
                 self._board.enter_raw_repl()
             except (self._error, serial.SerialException, OSError):
-                raise errors.UserError(
-                    f"{self.name}: {diagnosis(said.getvalue().encode())}", errors.UNREACHABLE) from None
+                raise trouble(self.name, said.getvalue().encode()) from None
 
     def run(self, code, timeout_s=30):
         try:
             return self._board.exec_(code).decode("utf-8", "replace")
         except (self._error, serial.SerialException, OSError) as error:
             text = error.args[2].decode("utf-8", "replace") if len(error.args) > 2 else str(error)
-            raise errors.UserError(f"{self.name}: the board says {text.strip().splitlines()[-1]}",
-                                   errors.FAILED) from None
+            raise errors.Trouble(f"{self.name}: the board says {text.strip().splitlines()[-1]}", _AGAIN) from None
 
     def restart(self):
         self._board.exec_raw_no_follow(_RESET)
@@ -224,25 +229,32 @@ class AmpyRepl:
 
 def hopeless(heard):
     """Whether a board said twice what keeps it from any prompt: the first time may have been before it was helped."""
-    return any(len(re.findall(pattern, heard)) > 1 for pattern, _ in SYMPTOMS)
+    return any(len(re.findall(pattern, heard)) > 1 for pattern, _, _ in SYMPTOMS)
+
+
+def trouble(name, heard):
+    """The errors.Trouble of a board that came to no prompt, by what it said meanwhile."""
+    what, do = diagnosis(heard)
+    return errors.Trouble(f"{name}: {what}", do, errors.UNREACHABLE)
 
 
 def diagnosis(heard):
-    """What is wrong with a board that came to no prompt, by what it said meanwhile."""
-    for pattern, meaning in SYMPTOMS:
+    """(what is wrong, what to do) by what was heard of a board that came to no prompt."""
+    for pattern, what, do in SYMPTOMS:
         if re.search(pattern, heard):
-            return meaning
+            return what, do
     if not heard.strip(b"\0\r\n \xff"):
-        return ("the board says nothing at all. Is it a cable for data, not for charging only? Is it the right port? "
+        return ("the board says nothing at all", "is it a cable for data, not for charging only? Is it the right port? "
                 "Is there MicroPython on it (`mote flash`)?")
     strange = sum(byte > 126 or byte < 32 and byte not in b"\r\n\t\x1b\x04\x08" for byte in heard)
     if strange * 4 > len(heard):
-        return ("only noise arrives: the program on it uses another speed, or cable and ground are bad. Another cable, "
-                "or `mote flash --erase`")
+        return ("only noise arrives, as the program on it uses another speed, or cable and ground are bad",
+                "another cable, or `mote flash --erase`")
     if heard.count(b"rst:0x") > 3:
-        return "it starts again and again; its last words: " + _last_words(heard)
-    return ("the program on it does not let itself be interrupted, not even right after a reset; its last words: "
-            + _last_words(heard) + ". Hold BOOT while you press RESET, then `mote flash --erase`")
+        return (f"it starts again and again, and its last words are {_last_words(heard)}",
+                "`mote monitor` shows all of them; `mote flash --erase`, then `mote up`, begins anew")
+    return ("the program on it does not let itself be interrupted, not even right after a reset, and its last words "
+            "are " + _last_words(heard), "hold BOOT while you press RESET, then `mote flash --erase`")
 
 
 def _last_words(heard):

@@ -14,16 +14,15 @@ def findings(name):
     """(findings, configuration or None) of the board at a port; it runs its program again afterwards."""
     try:
         port = ports.opened(name)
-    except errors.UserError as error:
-        return [Finding(name, str(error), "the board cannot be reached by it", "see there")], None
+    except errors.Trouble as error:
+        return [Finding(name, error.what, "the board cannot be reached by it", error.do)], None
     with port:
         board = repl.Repl(port, name)
         try:
             board.enter()
             state = files.look(board)
-        except errors.UserError as error:
-            what, _, do = str(error).removeprefix(name + ": ").rpartition(": ")
-            return [Finding(name, what or str(error), "no node can run on it", do if what else "see there")], None
+        except errors.Trouble as error:
+            return [Finding(name, error.what.removeprefix(name).lstrip(": "), "no node can run on it", error.do)], None
         found = _files(name, state)
         document, more = _configuration(board, name)
         found += more

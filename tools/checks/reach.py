@@ -26,6 +26,7 @@ _HELP = (
     ("refused", "start the broker; let it listen beyond localhost (Mosquitto: `listener 1883`)"),
     ("name", "mqtt.host: write it right, or take the broker's address"),
 )
+_ELSE = "is the address right, does the broker run?"
 
 
 def findings(document, board=True):
@@ -44,7 +45,7 @@ def findings(document, board=True):
                 pass
         except errors.UserError as error:
             reason = str(error)
-            what = next((help for sign, help in _HELP if sign in reason), "is the address right, does the broker run?")
+            what = next((help for sign, help in _HELP if sign in reason.lower()), _ELSE)
             found.append(Finding("mqtt", reason, "the node will not get online", what))
     return found + _clock((document.get("time") or {}).get("servers") or ["pool.ntp.org"])
 

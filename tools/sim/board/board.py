@@ -33,8 +33,9 @@ class Faults:
 
     `pull_after_bytes`: the cable comes out once the host has sent so many from now on. `garbage`: said at each reset.
     `flip_after_bytes`: the byte after so many from the host arrives wrong, once. `boot_loop`: nothing ever runs.
-    `deaf`: what the host says does not arrive, as with a cable without data lines. `paced`: bytes take their time at
-    the line's speed.
+    `deaf`: what the host says does not arrive; with `mute`, nor does what the board says: a cable without data lines.
+    `paced`: bytes take their time at the line's speed. `strapped`: something pulls the boot pin low. `bytecode`: what
+    its MicroPython says that it reads.
     """
 
     def __init__(self):
@@ -43,7 +44,10 @@ class Faults:
         self.flip_after_bytes = None
         self.boot_loop = False
         self.deaf = False
+        self.mute = False
         self.paced = False
+        self.strapped = False
+        self.bytecode = 6
 
 
 class VirtualBoard:
@@ -184,7 +188,7 @@ class VirtualBoard:
         self.resets.append(cause)
         if self.faults.garbage:
             self.say(self.faults.garbage)
-        if self._boot_pin == 0:
+        if self._boot_pin == 0 or self.faults.strapped:
             self._enter_loader(cause)
         else:
             self._boot(cause)
@@ -244,7 +248,8 @@ class VirtualBoard:
             "root": ROOT, "flash": flash.path, "vfs_offset": files.offset, "vfs_bytes": files.size,
             "version": [int(part) for part in version[1:].split("-")[0].split(".")], "model": self.chip.model,
             "banner": f"MicroPython {version} on {date}; {self.chip.model}",
-            "mpy": 6 | 3 << 8 | _MPY_ARCHITECTURES[chip] << 10, "mac": list(self.mac), "cause": cause.number,
+            "mpy": self.faults.bytecode | 3 << 8 | _MPY_ARCHITECTURES[chip] << 10, "cause": cause.number,
+            "mac": list(self.mac),
             "pins": {"all": sorted(pins.exist), "input_only": sorted(pins.input_only)}, "buses": pins.i2c_buses,
             "adc_pins": sorted(pins.adc1 | pins.adc2), "access_points": self.access_points, "journal": self.journal,
         }
@@ -312,5 +317,6 @@ class VirtualBoard:
         with self._heard:
             self.log += data
             self._heard.notify_all()
-        for line in self._lines:
-            line.to_host(data)
+        if not self.faults.mute:
+            for line in self._lines:
+                line.to_host(data)
