@@ -223,7 +223,7 @@ class Client(Writer):
             # later by as long as all before it takes.
             behind = max(0, min(behind + self.sent, _BEHIND_BYTES) - int(slept_s * _SLOW_BYTES / self.answer_s))
             self.received, self.sent = False, 0
-            patience = most + behind * most // _SLOW_BYTES
+            patience = most + behind * (most - 1) // _SLOW_BYTES
             before, oldest = oldest, self.next - len(tokens)
             while oldest < self.next and tokens[oldest % len(tokens)] is None:
                 oldest += 1

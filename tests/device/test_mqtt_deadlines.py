@@ -155,6 +155,34 @@ async def test_one_acknowledgement_lost_among_many_ends_it_as_well():
         assert len(session.client.unacknowledged()) >= 1
 
 
+async def test_what_a_slow_link_has_under_way_is_not_late():
+    ticks = 3 * ANSWER_TICKS  # 8 KB on a link that carries 4 KB in a deadline, and then the answer's own
+    document = b"x" * 8_192
+    async with Timed(only_pongs) as session:
+        task = begin(session.client.publish("t", document, qos=1))
+        await session.lives(ticks - 2)
+        session.stream.say(puback(1))
+        equal(await task, None)
+        await session.lives(ticks + 2)
+    async with Timed(only_pongs) as session:
+        begin(session.client.publish("t", document, qos=1))
+        await session.ends_after(ticks - 1, ticks + 1)
+
+
+async def test_what_is_under_way_is_believed_up_to_a_bound():
+    """Or a program that publishes without an end would never learn that nobody answers."""
+    def floods(session):
+        only_pongs(session)
+        session.client.put("t", b"x" * 2_000)
+        session.client.flush()
+
+    async with Timed(floods) as session:
+        for _ in range(30):
+            session.client.put("t", b"x" * 2_000)
+        begin(session.client.publish("t", "x", qos=1))
+        await session.ends_after(8 * ANSWER_TICKS, 9 * ANSWER_TICKS + 1)  # 32 KB, and the answer's own
+
+
 async def test_the_oldest_of_those_in_flight_counts():
     async with Timed(only_pongs) as session:
         session.client.put("t", "", qos=1)
