@@ -145,6 +145,61 @@ async def test_what_connack_says_is_obeyed():
         equal([client.put("t", "x", False, 1) for _ in range(2)], [True, False])
 
 
+async def test_what_the_broker_does_not_take_is_told_and_not_sent():
+    """Sizes to the byte: a PUBLISH to "t" without properties has 2 + 2 + 1 + 1 bytes beside its payload."""
+    refused = []
+    for name, said, good, bad in (
+            ("packet too large", b"\x27\0\0\0\x10", ("t", "x" * 10), ("t", "x" * 11)),
+            ("packet too large", b"\x27\0\0\0\x10", ("t", ("xx", "x" * 6), False, 1), ("t", ("xx", "x" * 7), False, 1)),
+            ("packet too large", b"\x27\0\0\0\x82", ("t", "x" * 123), ("t", "x" * 124)),
+            ("retain not supported", b"\x25\0", ("t", "x"), ("t", "x", True)),
+            ("QoS not supported", b"\x24\0", ("t", "x"), ("t", "x", False, 1))):
+        for told in (None, lambda token, error: refused.append((token, error.args[0]))):
+            async with Session5(on_refused=told) as session:
+                await session.connected(said)
+                assert session.client.put(*good)
+                if told:
+                    assert session.client.put(*(bad + (False, 0))[:4], "token")
+                    equal(refused.pop(), ("token", name))
+                else:
+                    with raises(MQTTError) as caught:
+                        session.client.put(*bad)
+                    equal(caught.value.args[0], name)
+                error = await begin(session.client.publish(*bad))
+                equal(error.args[0], name)
+                session.client.flush()
+                equal(len(session.stream.heard()), 1)
+                equal(len(session.client.unacknowledged()), len(good) // 4)
+                assert not session.over.is_set()
+
+
+async def test_a_topic_that_was_refused_has_no_alias_yet():
+    async with Session5(topic_aliases=2, on_refused=lambda token, error: None) as session:
+        await session.connected(b"\x22\0\x02\x27\0\0\0\x20")
+        session.client.put("t", "x" * 100)
+        session.client.put("t", "x")
+        session.client.flush()
+        equal(session.stream.heard(), [(0x30, field("t") + b"\x03\x23\0\x01x")])
+
+
+async def test_a_question_longer_than_the_broker_takes_is_not_asked():
+    async with Session5() as session:
+        await session.connected(b"\x27\0\0\0\x20")
+        error = await begin(session.client.subscribe((("a" * 100, 1),)))
+        equal(error.args, ("packet too large", 149))
+        equal((session.stream.heard(), session.client.answers), ([], {}))
+
+
+async def test_limits_of_0_are_a_protocol_error():
+    for said in (b"\x21\0\0", b"\x27\0\0\0\0"):
+        async with Session5() as session:
+            task = begin(session.client.connect("me"))
+            await settle()
+            await session.says(packet(0x20, b"\0\0", sized(said)))
+            error = await task
+            equal(error.args, ("protocol error", 130))
+
+
 async def test_refusals_have_words():
     for body, words, code in ((b"\0\x87\0", "not authorized", 135), (b"\0\x86\0", "bad user name or password", 134),
                               (b"\0\x84\0", "unsupported protocol version", 132),

@@ -9,7 +9,7 @@ from lending import load
 from tools.sim.loop import Event
 
 _COLLECT_AT = 20_000  # new objects: what lives is many, and looked through in vain more often
-_LENT = ("mqtt_asking", "mqtt_packets", "mqtt_pieces", "signed", "bounded")  # by lib and by documents of the configuration
+_LENT = ("mqtt_asking", "mqtt_packets", "mqtt_pieces", "signed", "bounded")  # by lib and by desired configurations
 
 
 @contextlib.contextmanager
