@@ -57,7 +57,7 @@ class Board:
         self.hints = None  # what makes the next join quick, for JSON: lib/rejoin.py, and addresses of hosts
         self.i2c_pins = None, None  # of bus 0, (SCL, SDA): None is the port's own choice
         self._clock_s = int(self.files.load(_CLOCK) or 0)
-        self._buses, self._addresses = {}, {}
+        self._buses, self._addresses, self._tried = {}, {}, None
         self._wlan, self._waking = None, True
         self._full_hz = None  # of the CPU, while it goes slowly to save power
         self._watchdog = None
@@ -170,13 +170,19 @@ class Board:
             gc.collect()  # the last connection's certificates hold memory that this one needs
             self.guess_time()
         known = self.hints[5] if self.hints else {}
-        # Looked up once, since that blocks and a name server may be down; anew after a failure.
+        # Looked up once, since that blocks and a name server may be down; anew unless keep_address was called.
         addresses, named = self._addresses.pop((host, port), None), known.pop(host, host)
         addresses = addresses or stream.resolve(named, port)
         result = await stream.connect(addresses, host, tls)
-        self._addresses = {(host, port): addresses}
-        known[host] = addresses[0][-1][0]
+        self._tried = host, port, addresses
         return result
+
+    def keep_address(self):
+        """The last stream has led to a broker: the next one to there may go to the same address."""
+        host, port, addresses = self._tried
+        self._addresses = {(host, port): addresses}
+        if self.hints:
+            self.hints[5][host] = addresses[0][-1][0]
 
     def feed(self):
         """The first call starts the watchdog, and nothing stops it again."""

@@ -64,9 +64,9 @@ class Link:
     def _refused(self, token, error):
         """A broker of MQTT 5 does not want this, now or later: gone, and counted."""
         self._board.log("link: " + _text(error))
-        if token is not True:
-            return self._outbox.refused(token)
-        self.dropped += 1
+        self._written = [record for record in self._written if record is not token]  # or it counts as sent as well
+        self.dropped += token is True
+        return token is True or self._outbox.refused(token)
 
     def leave(self):
         """End the session with a proper goodbye; `run` then returns. An attempt to connect is finished first."""
@@ -146,9 +146,8 @@ class Link:
                     self._level ^= 1  # who speaks 4 alone may just hang up: 4 and 5 in turn
             await _close(stream)
             # Last, as it counts as online until here: diagnostics would be old by the next session.
-            kept = [message for message in self._posted if message[3]]
-            self.dropped += len(self._posted) - len(kept)
-            self._posted = kept
+            self.dropped += len([None for message in self._posted if not message[3]])
+            self._posted = [message for message in self._posted if message[3]]
 
     async def _ask_time(self):
         """Set the clock if a server answers; else certificates are judged by the board's guess."""
@@ -166,6 +165,7 @@ class Link:
         """Introduce the node, then send what is ready until asked to leave."""
         mqtt = self._config["mqtt"]
         await client.connect(dialect.node_id, mqtt["user"], mqtt["password"], dialect.status("offline"))
+        self._board.keep_address()  # a broker that has moved may leave something behind that takes connections
         granted = await client.subscribe(dialect.subscriptions)
         if 128 in granted:
             self._board.log("link: the broker refuses a subscription: %s" % list(granted))

@@ -98,6 +98,7 @@ class Visit:
             await _put(client, self._dialect.probe(self._nonce), True)
         await self._put_all(client, first())
         granted = (await client.begun())[1]
+        self._board.keep_address()
         if 128 in granted:
             self._board.log("link: the broker refuses a subscription: %s" % list(granted))
         await self._last.wait()

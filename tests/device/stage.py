@@ -94,6 +94,7 @@ class Board:
         self.join_fails = self.open_fails = self.sync_fails = None
         self.hangs = False
         self.opened = []
+        self.kept_addresses = 0  # how often a stream was said to lead to a broker
         self.syncs = []
         self.free = 50_000
         self.rtc = b""
@@ -205,6 +206,9 @@ class Board:
         if self.open_fails:
             raise self.open_fails
         return self.broker.accept(self)
+
+    def keep_address(self):
+        self.kept_addresses += 1
 
     def feed(self):
         self.fed_ms.append(self.now_ms)

@@ -389,10 +389,14 @@ async def test_looks_a_broker_up_once_until_it_fails():
             await stream.wait_closed()
 
         async with Server(echo) as port:
+            for lookups in (1, 2):  # something takes the connection, but it is no broker
+                await visit(port)
+                equal(device.stream.lookups, lookups)
+            board.keep_address()
             await visit(port)
-            await visit(port)
-            equal(device.stream.lookups, 1)
-        for lookups in (1, 2):
+            equal(device.stream.lookups, 2)
+            board.keep_address()
+        for lookups in (2, 3):
             with raises(OSError):
                 await board.open_stream("127.0.0.1", port, None)
             equal(device.stream.lookups, lookups)

@@ -555,6 +555,14 @@ async def test_a_slow_close_holds_up_nothing_for_long():
         equal(len(rig.board.opened), 2)
 
 
+async def test_an_address_is_kept_only_where_a_broker_has_accepted():
+    for code, kept in ((None, 0), (5, 0), (0, 1)):  # no CONNACK at all; a refusal
+        async with Rig() as rig:
+            rig.broker.code = code
+            await rig.go(5_000)
+            equal(rig.board.kept_addresses, kept)
+
+
 async def test_a_refused_subscription_is_said_and_the_session_goes_on():
     async with Rig() as rig:
         rig.broker.refused = ("mote/all/command/+",)

@@ -143,8 +143,14 @@ async def test_all_of_it_is_said_before_the_broker_says_a_word():
     async with Naps() as naps:
         await settled(naps)
         naps.broker.code, naps.broker.grants, naps.broker.acknowledges = None, False, False
+        kept = naps.board.kept_addresses
         await naps.wake()
         equal(said(naps.line), ["SUBSCRIBE", "telemetry/air", "diagnostics", "status"])
+        equal(naps.board.kept_addresses, kept, "no broker is known to be there:")
+        naps.broker.code, naps.broker.grants, naps.broker.acknowledges = 0, True, True
+        while naps.board.kept_addresses == kept:
+            await naps.wake()
+        equal(naps.board.kept_addresses, kept + 1)
 
 
 async def test_the_first_wake_introduces_the_node_and_a_day_later_again():

@@ -87,6 +87,9 @@ class Common:
     def rssi(self):
         return None
 
+    def keep_address(self):
+        """Each stream looks its host up anew."""
+
     def save_power(self, wanted):
         """A computer has its own ways."""
 

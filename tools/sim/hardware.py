@@ -191,6 +191,9 @@ class Board:
     def rssi(self):
         return self._hardware.wlan.status("rssi") if self.joined() else None
 
+    def keep_address(self):
+        """Each stream looks its host up anew."""
+
     def _resolves(self):
         return self.joined() and self._hardware.dns == "ok"
 
