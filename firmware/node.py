@@ -14,6 +14,7 @@ from uptime import Uptime
 
 _TEND_MS = 5_000
 _STUCK_MS = 180_000  # longer than any deadline of a session: nothing that waits was taken, nothing acknowledged
+_LATE_MS = 2_500  # once to twice that: then Home Assistant has subscribed to the topics of what it has not known
 _PROOF_MS = 90_000  # what ends a start later than this is no boot loop
 
 
@@ -102,13 +103,13 @@ class Node:
         return {
             "id": settings.effective["node"]["id"] or board.default_id,
             "firmware": VERSION, "interpreter": board.interpreter, "board": board.model, "chips": board.chips,
-            "mac": board.mac, "boot": self._boot,
-            "revision": settings.revision, "reset_cause": board.reset_cause,
+            "mac": board.mac, "boot": self._boot, "revision": settings.revision, "reset_cause": board.reset_cause,
         }
 
     def _birth(self):
         """The messages that open a session, then fresh readings."""
-        yield from self._dialect.birth(self._fetch, self._board)
+        if (yield from self._dialect.birth(self._fetch, self._board)):  # Home Assistant has yet to subscribe
+            self._sampler.again_ms = self._uptime.ms() + int(_LATE_MS * (1 + self._board.random()))
         yield self._reported()
         if self._trial:
             yield self._dialect.probe(self._trial.nonce)

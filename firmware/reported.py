@@ -8,10 +8,10 @@ _TABLE = "config.txt"  # beside this file; firmware/config.py tells what is in i
 _HIDDEN = "***"
 
 
-def pieces(board, revision, outcome, effective):
-    """Yield the document in pieces of text. `outcome` is (state, reason, mistakes), as firmware.desired leaves it in
-    `settings.report`; `effective` the configuration that is obeyed."""
-    state, reason, mistakes = outcome
+def pieces(facts):
+    """Yield the document in pieces of text. `facts`: the board, the revision, the outcome (state, reason, mistakes)
+    that firmware.desired leaves in `settings.report`, and the configuration that is obeyed."""
+    board, revision, (state, reason, mistakes), effective = facts
     errors = [{"key": key, "found": found, "allowed": allowed} for key, found, allowed in mistakes]
     head = {"revision": revision, "state": state, "reason": reason, "errors": errors}
     yield json.dumps(head)[:-1] + ',"patch":'

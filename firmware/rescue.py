@@ -176,8 +176,9 @@ class Rescue:
             self._say_report()
 
     def _say_report(self):
-        settings, pieces = self._settings, self._fetch("reported").pieces
-        self._say("config", "".join(pieces(self._board, settings.revision, settings.report, settings.effective)), True)
+        settings = self._settings
+        facts = self._board, settings.revision, settings.report, settings.effective
+        self._say("config", "".join(self._fetch("reported").pieces(facts)), True)
 
     def _try_out(self):
         """Leave what is stored on trial from the next start on, over the last configuration that was well."""

@@ -1,6 +1,7 @@
 """Reads each sensor at its own period and hands readings on. The configuration names the drivers; no list of them."""
 
 _IDLE_MS = 60_000
+_SOON_MS = 10_000
 _SETTLE_MS = 1_000  # a chip whose driver is replaced finishes its measurement first: the longest takes 0.75 s
 
 
@@ -38,6 +39,7 @@ class Sampler:
         self._probes = []
         self.rejected = {"missing": 0, "bad": 0, "range": 0}
         self.unchanged = 0
+        self.again_ms = 0  # all are sampled once more at this uptime, but for those whose turn comes soon; 0: not again
 
     def build(self, drivers, now):
         """Replace the probes: `drivers` is a list of (driver, index, interval in seconds)."""
@@ -51,16 +53,22 @@ class Sampler:
             driver.notify = probe.notify
             self._probes.append(probe)
 
-    def sample(self):
-        """Make every sensor due now, with something new or not."""
+    def sample(self, later=0):
+        """Make every sensor due now, with something new or not; one that is due by itself up to `later` (milliseconds
+        of uptime) is left to it."""
         for probe in self._probes:
             getattr(probe.driver, "speak", int)()
-            if not probe.started:
+            if not probe.started and probe.due_ms > later:
                 probe.due_ms = probe.rest_ms
 
     def turn(self, now):
         """Do what is due at `now` (milliseconds of uptime); returns milliseconds until the next is."""
         wait = _IDLE_MS
+        if self.again_ms:
+            wait = self.again_ms - now
+            if wait <= 0:
+                self.again_ms = 0
+                self.sample(now + _SOON_MS)
         for probe in self._probes:
             if now >= probe.due_ms:
                 self._step(probe, now)

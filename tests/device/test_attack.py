@@ -43,7 +43,7 @@ class Target:
         assert not self.fires(data), data
         assert self.board.files.content["config"] is stored and self.settings.effective is effective, data
         settings = self.settings
-        text = "".join(reported.pieces(self.board, settings.revision, settings.report, settings.effective))
+        text = "".join(reported.pieces((self.board, settings.revision, settings.report, settings.effective)))
         report = json.loads(text)
         equal((report["state"], report["revision"]), ("rejected", 5), data)
         assert report["reason"] and "secret" not in text, data

@@ -44,7 +44,7 @@ class Desk:
 
     def pieces(self):
         settings = self.settings
-        return list(reported.pieces(self.board, settings.revision, settings.report, settings.effective))
+        return list(reported.pieces((self.board, settings.revision, settings.report, settings.effective)))
 
     def report(self):
         """The reported document, which must be JSON of exactly the fields of the design, without a secret."""

@@ -388,6 +388,30 @@ def test_the_list_of_what_is_no_more_has_a_bound_and_a_full_flash_ends_nothing()
     equal(len(stubs(document([("new", AIR[:1], 60)], board)["cmps"])), 64, "16 sensors, each with three controls:")
 
 
+def news(board, sensors=SENSORS, **sections):
+    """Whether Home Assistant is told something new."""
+    messages = dialect(sensors, **sections).birth(load, board)
+    while True:
+        try:
+            next(messages)
+        except StopIteration as end:
+            return end.value
+
+
+def test_a_document_that_is_another_than_the_last_is_known_as_one():
+    board = Board()
+    equal([news(board), news(board)], [True, False])
+    for sensors, sections in (
+        (SENSORS[:2], {}), ([("air", AIR, 61)] + SENSORS[1:], {}), ([("air", AIR[:1], 60)] + SENSORS[1:], {}),
+        (SENSORS, {"node": {"name": "Barn"}}), (SENSORS, {"node": {"area": None}}), (SENSORS, {"mqtt": {"base": "m"}}),
+        (SENSORS, {"homeassistant": {"controls": False}}), (SENSORS, {"power": {"mode": "deepsleep"}}),
+        (SENSORS, {"power": {"mode": "deepsleep", "send_every": 2}})):
+        equal([news(board, sensors, **sections), news(board, sensors, **sections)], [True, False], sections)
+    equal(news(board, homeassistant={"discovery": False}), None)
+    board.files.fails = OSError("full")
+    equal([news(board), news(board)], [True, True], "what cannot be remembered is news again:")
+
+
 def declared():
     """What every driver declares, in every kind that it has: lists of quantities, each once."""
     found = []

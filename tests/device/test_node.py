@@ -279,6 +279,22 @@ async def test_home_assistant_hears_everything_again_after_its_start():
         equal(sorted(events[5:]), [TOP + "telemetry/air", TOP + "telemetry/door"])
 
 
+async def test_what_home_assistant_did_not_know_is_read_once_more_when_it_has_subscribed():
+    async with Rig(dict(BASE, telemetry={"interval_s": 600})) as rig:
+        rig.board.chance = 0.1
+        await rig.go(2_700)
+        equal(len(rig.line.on(TOP + "telemetry/air")), 1)
+        await rig.pass_ms(300)
+        fresh = [reading["seq"] for reading in rig.readings()]
+        equal(len(rig.line.on(TOP + "telemetry/air")), 2)
+        equal(len(fresh), len(set(fresh)), "a sample of its own, not the old one:")
+        await rig.pass_ms(60_000)
+        equal(len(rig.line.on(TOP + "telemetry/air")), 2)
+        rig.line.hang_up()
+        await rig.pass_ms(60_000)
+        equal(len(rig.line.on(TOP + "telemetry/air")), 1, "it knows the node by now:")
+
+
 async def test_a_live_change_needs_no_new_connection():
     async with Rig() as rig:
         await rig.go(3_000)

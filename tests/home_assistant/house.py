@@ -14,7 +14,6 @@ import socket
 import sys
 
 from homeassistant import auth, bootstrap, config_entries, core, core_config, loader
-from homeassistant.components import onboarding
 from homeassistant.const import __version__
 from homeassistant.helpers import area_registry, device_registry, entity_registry, storage
 from homeassistant.helpers import recorder as recorder_helper
@@ -125,7 +124,7 @@ async def obey(hass, command):
         return None
     if command["do"] == "face":
         # The other steps are for its first user. This one would look for a weather forecast, and a radio.
-        await storage.Store(hass, onboarding.STORAGE_VERSION, "onboarding").async_save({"done": ["core_config"]})
+        await storage.Store(hass, 4, "onboarding").async_save({"done": ["core_config"]})
         return {"url": await with_recorder(hass, "frontend", "history", "logbook")}
     if command["do"] == "recorder":
         return await with_history(hass)
