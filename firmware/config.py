@@ -10,6 +10,11 @@ import lending
 # Read where it is needed, a part at a time, as it would take four kilobytes of heap: from config.txt beside this file.
 _BLOCK = 512
 
+SCHEMA = 1  # of config.json and of patches: a change after which older ones mean something else adds one, and a step
+# Pure functions: the one at n - 1 makes of a configuration, or of a patch, of schema n one of schema n + 1. It must bear
+# keys that are missing, null and of a wrong kind, as only what comes out is checked.
+STEPS = ()
+
 HIDDEN = "***"
 _MAX_PROBLEMS = 32  # in one report: a document may have more mistakes than a board has memory for their list
 _NAMED = ("wifi", "sensors")  # sections whose keys are names of the user's choice
@@ -60,6 +65,16 @@ def merge(target, patch):
     return result
 
 
+def upgraded(document, schema):
+    """A configuration, or a patch, that was written in an older `schema`, in the present one; what is of no schema that
+    is known here stays as it is."""
+    if not isinstance(schema, int) or isinstance(schema, bool) or not 0 < schema < SCHEMA:
+        return document
+    for step in STEPS[schema - 1 :]:
+        document = step(document)
+    return dict(document, schema=SCHEMA) if "schema" in document else document
+
+
 def leaves(document, path=()):
     """Yield (path, value) of each value that is not an object, and of each empty object."""
     for key in document:
@@ -98,7 +113,8 @@ def check(document):
 
 
 def mistakes(document):
-    """Every mistake in a whole configuration, the table's and then the drivers': (key, found, allowed) of each."""
+    """Every mistake in a whole configuration of any schema, the table's, then the drivers': (key, found, allowed)."""
+    document = upgraded(document, document.get("schema", 1))
     problems = check(document)
     sensors = document.get("sensors") if not problems else None
     for name in sensors or ():
@@ -201,6 +217,8 @@ def _good(kind, low, high, value):
     """Whether a value that is not null is of this kind and within its bounds."""
     if kind == "bool" or isinstance(value, bool):
         return kind == "bool" and isinstance(value, bool)
+    if kind == "schema":
+        return isinstance(value, int) and 0 < value <= SCHEMA
     if kind == "int" or kind == "number":
         return isinstance(value, int if kind == "int" else (int, float)) and low <= value <= high
     if kind == "ids" or kind == "hosts":

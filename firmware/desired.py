@@ -37,7 +37,19 @@ class ConfigError(ValueError):
 
 def load(board, table, settings):
     """Read base and patch. Raises ConfigError when the base itself is wrong: nobody could then be reported to."""
-    hold(board, table, settings, stored(board))
+    document = stored(board)
+    schema = document.get("schema", 1)
+    if schema > table.SCHEMA:  # of a firmware that was newer
+        hold(board, table, settings, {"revision": document["revision"], "patch": {}})
+        settings.report = "rejected", "what was stored has schema %d: update the firmware, or send it anew" % schema, ()
+        return
+    if schema < table.SCHEMA:
+        document["schema"] = table.SCHEMA
+        for key in ("patch", "old"):
+            if key in document:
+                document[key] = table.upgraded(document[key], schema)
+        store(board, document)
+    hold(board, table, settings, document)
 
 
 def hold(board, table, settings, document):
@@ -108,6 +120,7 @@ def _base(board, table):
         base = parsed(board.read_config())
     except OSError as error:
         raise ConfigError(str(error))
+    base = table.upgraded(base, base.get("schema", 1))
     problems = table.check(base)
     if problems:
         raise ConfigError("config.json", problems)
@@ -116,7 +129,8 @@ def _base(board, table):
 
 def stored(board):
     """What was stored last: revision, patch and, on trial, `old`, the patch that holds when it fails, with `first`
-    when the trial begins at the next start, or goes on with it ("wake"); `why`, when the last one was rolled back."""
+    when the trial begins at the next start, or goes on with it ("wake"); `why`, when the last one was rolled back;
+    `schema`, when that is not 1."""
     data = board.files.load(_FILE)
     return json.loads(str(data, "utf-8")) if data else {"revision": 0, "patch": {}}
 
@@ -160,6 +174,8 @@ def change(board, table, settings, revision, patch):
     effect = "reconnect" if table.differs(settings.effective, effective, "r") else "live"
     effect = "restart" if table.differs(settings.effective, effective, "s") else effect
     document, before = {"revision": revision, "patch": patch}, stored(board)
+    if table.SCHEMA > 1:
+        document["schema"] = table.SCHEMA
     if "old" in before or _could_strand(table, settings.effective, effective):
         document["old"] = before.get("old", before["patch"])
         if effect == "restart":

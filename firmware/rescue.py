@@ -70,7 +70,8 @@ class Rescue:
         good = self._fetch("starts").proven(board)
         found = [self._settings.effective]
         if good is not None:
-            found.insert(0, table.filled(table.merge(json.loads(board.read_config()), good)))
+            base = json.loads(board.read_config())
+            found.insert(0, table.filled(table.merge(table.upgraded(base, base.get("schema", 1)), good)))
         return found
 
     def _serve(self, config):

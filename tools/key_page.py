@@ -8,7 +8,7 @@ from tools import ROOT
 PATH = os.path.join(ROOT, "docs", "config.md")
 
 WHAT = {
-    "schema": "the form of this file",
+    "schema": "the form of this file; unset: the first. A node reads older ones, too",
     "node.id": "what the node is called in topics; unset: chip family and the end of its MAC",
     "node.name": "what people call it; unset: its id",
     "node.area": "the room or place, which Home Assistant takes over",

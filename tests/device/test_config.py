@@ -32,6 +32,7 @@ DEFAULTS = {
 SECRETS = ("wifi.home.password", "mqtt.password", "mqtt.tls.key", "config.key")
 # What no key of a kind takes; numbers and texts out of their bounds are made from the table.
 WRONG = {
+    "schema": (2, 0, -1, "1", True, False, [], {}, 1.0, INF, 10**50),
     "int": ("1", True, False, [], [1], {}, 1.5, INF, -INF, float("nan"), 10**50, -(10**50)),
     "number": ("1", True, [], [1.0], {}, INF, -INF, float("nan"), 10**50, -(10**50)),
     "bool": (0, 1, "true", "", [], {}, 1.0),
@@ -264,7 +265,7 @@ def test_problems_stay_small_however_large_the_mistake():
 
 
 def test_only_keys_of_the_table_are_keys():
-    for key in ("x", "", "__class__", "__proto__", "mqtt.port", "telemetry.interval_s", "schema int", "port", "*",
+    for key in ("x", "", "__class__", "__proto__", "mqtt.port", "telemetry.interval_s", "schema schema", "port", "*",
                 "wifi.*", "node.name text", "Telemetry", "telemetry "):
         equal(keys(put(LEAST, [key], 1)), [key])
         equal(keys(put(LEAST, ["telemetry", key], 1)), ["telemetry." + key])
@@ -276,6 +277,77 @@ def test_only_keys_of_the_table_are_keys():
     equal(keys(put(LEAST, ["mqtt.tls", "ca"], "x")), ["mqtt.tls.ca"])
     equal(keys(put(LEAST, ["mqtt", "tls.ca"], "x")), ["mqtt.tls.ca"])
     equal(keys(put(LEAST, ["wifi.*", "password"], "correct horse")), ["wifi.*.password"])
+
+
+def renamed(document):
+    """A step: what was called `node.title` is `node.name`."""
+    node = document.get("node")
+    if not isinstance(node, dict) or "title" not in node:
+        return document
+    node = dict(node)
+    node["name"] = node.pop("title")
+    return dict(document, node=node)
+
+
+def doubled(document):
+    """Another one: `telemetry.interval_s` was in units of two seconds."""
+    telemetry = document.get("telemetry")
+    interval = isinstance(telemetry, dict) and telemetry.get("interval_s")
+    if isinstance(interval, bool) or not isinstance(interval, int):
+        return document
+    return dict(document, telemetry=dict(telemetry, interval_s=2 * interval))
+
+
+class Schemas:
+    """While it is entered the firmware knows three schemas."""
+
+    def __enter__(self):
+        config.SCHEMA, config.STEPS = 3, (renamed, doubled)
+
+    def __exit__(self, *_):
+        config.SCHEMA, config.STEPS = 1, ()
+
+
+OLD = {"mqtt": {"host": "h"}, "node": {"title": "Attic"}, "telemetry": {"interval_s": 30}}
+
+
+def test_there_is_a_step_for_every_schema_but_the_last():
+    equal(len(config.STEPS), config.SCHEMA - 1)
+    equal(config.row(("schema",))[2:5], ["1", "%d" % config.SCHEMA, "%d" % config.SCHEMA])
+
+
+def test_a_configuration_of_each_older_schema_still_loads():
+    with Schemas():
+        before = json.dumps(OLD)
+        new = {"mqtt": {"host": "h"}, "node": {"name": "Attic"}, "telemetry": {"interval_s": 60}}
+        equal(config.upgraded(OLD, 1), new)
+        equal(config.upgraded(dict(OLD, schema=1), 1), dict(new, schema=3))
+        second = {"schema": 2, "mqtt": {"host": "h"}, "node": {"name": "Attic"}, "telemetry": {"interval_s": 30}}
+        equal(config.upgraded(second, 2), dict(new, schema=3))
+        equal(config.upgraded(dict(new, schema=3), 3), dict(new, schema=3))
+        equal(json.dumps(OLD), before, "and the old one is as it was:")
+        for document in (OLD, dict(OLD, schema=1), second, dict(new, schema=3)):
+            equal(config.mistakes(document), [])
+
+
+def test_what_a_step_cannot_read_is_left_to_the_check():
+    with Schemas():
+        for value in (None, 5, "x", [], {"title": None}, True):
+            for key in ("node", "telemetry"):
+                found = config.mistakes(dict(OLD, schema=1, **{key: value}))
+                assert all([len(problem) == 3 for problem in found])
+        equal(config.mistakes({"schema": 1}), [("mqtt.host", None, "a text of 1 to 253 bytes")])
+
+
+def test_a_schema_that_is_not_known_is_told_with_what_to_do():
+    for schema in (2, 99, 0, -1, True, "1", 1.5, [], {}):
+        found = config.mistakes(dict(LEAST, schema=schema))
+        equal([problem[0] for problem in found], ["schema"], schema)
+        assert "all that this firmware knows" in found[0][2], found
+    with Schemas():
+        equal([problem[0] for problem in config.mistakes(dict(LEAST, schema=4))], ["schema"])
+    equal(config.mistakes(LEAST), [], "none is the first:")
+    equal(config.mistakes(dict(LEAST, schema=None)), [])
 
 
 def test_keys_that_are_no_texts_are_mistakes():
@@ -367,7 +439,8 @@ def test_only_keys_that_say_so_need_a_new_connection():
     assert not config.differs(before, filled(RICH), "r")
     live = []
     for path, kind, low, high, default, flags in rows():
-        value = {"int": int(low), "number": low, "bool": not default, "ids": ["z"], "hosts": ["z"]}.get(kind, "z" * 8)
+        values = {"int": int(low), "schema": 1, "number": low, "bool": not default, "ids": ["z"], "hosts": ["z"]}
+        value = values.get(kind, "z" * 8)
         if value == default:
             value = int(high)
         after = filled(put(RICH, path, value))

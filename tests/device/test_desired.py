@@ -5,6 +5,7 @@ import json
 from firmware import config, desired, one_key, reported
 from minitest import equal, raises
 from stage import Board
+from test_config import OLD, Schemas
 
 BASE = {
     "wifi": {"home": {"password": "base-wifi-secret"}},
@@ -329,7 +330,7 @@ def test_a_bare_value_is_json_or_else_a_text():
 def test_a_bare_value_is_refused_like_a_document():
     desk = Desk()
     for key in ("nonsense", "", ".", "telemetry", "telemetry.", "telemetry.nonsense", "wifi", "wifi.home",
-                "sensors.air", "mqtt.tls", "a" * 5000, "schema int", "wifi.*", "sensors.air.driver.x"):
+                "sensors.air", "mqtt.tls", "a" * 5000, "schema schema", "wifi.*", "sensors.air.driver.x"):
         report = desk.refuses("", desk.key, key, b"1")
         assert len(json.dumps(report["errors"])) < 1000
     for key in ("wifi.attic", "sensors.air", "telemetry"):
@@ -467,3 +468,42 @@ def test_a_sensor_that_no_driver_would_take_is_refused_over_the_air():
     desk = Desk()
     report = desk.refuses("mistakes", desk.send, 1, {"sensors": {"soil": {"driver": "analgo", "pin": 34}}})
     equal([error["key"] for error in report["errors"]], ["sensors.soil.driver"])
+
+
+def test_what_was_stored_in_an_older_schema_is_upgraded_once():
+    desk = Desk()
+    desk.board.config = json.dumps(dict(OLD, mqtt=BASE["mqtt"])).encode()
+    desk.board.files.content["config"] = json.dumps(
+        {"revision": 7, "patch": {"telemetry": {"interval_s": 5}}, "why": "it was wrong"}).encode()
+    with Schemas():
+        later = desk.again()
+        equal(later.stored(), {"revision": 7, "patch": {"telemetry": {"interval_s": 10}}, "schema": 3,
+                               "why": "it was wrong"})
+        equal((later.settings.effective["telemetry"]["interval_s"], later.settings.effective["node"]["name"]),
+              (10, "Attic"))
+        equal(later.report()["patch"], {"telemetry": {"interval_s": 10}})
+        equal(later.again().stored(), later.stored())
+        equal(later.send(8, {"telemetry": {"interval_s": 7}}), "live")
+        equal(later.stored(), {"revision": 8, "patch": {"telemetry": {"interval_s": 7}}, "schema": 3})
+        equal(later.again().settings.effective["telemetry"]["interval_s"], 7)
+
+
+def test_a_trial_in_an_older_schema_has_a_way_back_in_the_new_one():
+    desk = Desk()
+    desk.board.files.content["config"] = json.dumps(
+        {"revision": 7, "patch": {"mqtt": {"port": 2}}, "old": {"node": {"title": "Attic"}}}).encode()
+    with Schemas():
+        equal(desk.again().stored()["old"], {"node": {"name": "Attic"}})
+
+
+def test_what_a_newer_firmware_stored_is_not_obeyed_and_not_lost():
+    desk = Desk()
+    kept = json.dumps({"revision": 7, "patch": {"node": {"title": "Attic"}}, "schema": 2}).encode()
+    desk.board.files.content["config"] = kept
+    later = desk.again()
+    found = later.report()
+    equal((found["revision"], found["state"]), (7, "rejected"))
+    assert "schema 2: update the firmware" in found["reason"], found
+    equal((later.settings.effective["node"]["name"], desk.board.files.content["config"]), (None, kept))
+    equal(later.send(8, {"node": {"name": "Roof"}}), "reconnect")
+    equal(later.again().settings.effective["node"]["name"], "Roof")
