@@ -11,8 +11,8 @@ import lending
 _BLOCK = 512
 
 SCHEMA = 1  # of config.json and of patches: a change after which older ones mean something else adds one, and a step
-# Pure functions: the one at n - 1 makes of a configuration, or of a patch, of schema n one of schema n + 1. It must bear
-# keys that are missing, null and of a wrong kind, as only what comes out is checked.
+# Pure functions: the one at n - 1 makes of a configuration, or of a patch, of schema n one of schema n + 1. It must
+# bear keys that are missing, null and of a wrong kind, as only what comes out is checked.
 STEPS = ()
 
 HIDDEN = "***"
