@@ -179,6 +179,7 @@ class Client(Writer):
             if self.waits(number):  # one that nobody waits for is ignored (4.4)
                 slot = (number - 1) % len(self.tokens)
                 token, self.tokens[slot] = self.tokens[slot], None
+                self.sent = min(self.sent, 1)  # what was sent before has arrived
                 self.news.set()
                 if token is not True and self.on_acknowledged:
                     self.on_acknowledged(token)
@@ -219,14 +220,15 @@ class Client(Writer):
             await asyncio.sleep(slept_s)
             unheard_s = 0 if self.received else unheard_s + slept_s
             unsent_s = 0 if self.sent else unsent_s + slept_s
-            # What was written may be in buffers on the way, where nobody sees it: on a slow link an answer to it comes
-            # later by as long as all before it takes.
-            behind = max(0, min(behind + self.sent, _BEHIND_BYTES) - int(slept_s * _SLOW_BYTES / self.answer_s))
-            self.received, self.sent = False, 0
-            patience = most + behind * (most - 1) // _SLOW_BYTES
             before, oldest = oldest, self.next - len(tokens)
             while oldest < self.next and tokens[oldest % len(tokens)] is None:
                 oldest += 1
+            # What was written may be in buffers on the way, where nobody sees it: on a slow link an answer to it comes
+            # later by as long as all takes that was sent since the last acknowledgement.
+            behind = 0 if oldest != before else max(0, behind - int(slept_s * _SLOW_BYTES / self.answer_s))
+            behind = min(behind + self.sent, _BEHIND_BYTES)
+            self.received, self.sent = False, 0
+            patience = most + behind * (most - 1) // _SLOW_BYTES
             if self.partial:  # all answers are behind the rest of this packet
                 self.partial += 1
             else:
