@@ -137,7 +137,7 @@ class Link:
                 stream = await within(_CONNECT_S, upgrade(stream, "%s:%d" % address, mqtt["path"]))
             client = speaking(self._level)(stream, self._take, self._outbox.acknowledge, mqtt["keepalive_s"])
             client.on_refused = self._refused
-            await together(*client.parts(), self._serve(client), self._keep_time())
+            await together(*client.parts(), self._serve(client, self._dialect), self._keep_time())
         finally:
             if client:
                 self._outbox.end(client.unacknowledged() + self._written)
@@ -161,9 +161,9 @@ class Link:
         text = _text(error)
         return "clock not set" if text.endswith("not yet valid") and self._board.time_s() is None else text
 
-    async def _serve(self, client):
+    async def _serve(self, client, dialect):
         """Introduce the node, then send what is ready until asked to leave."""
-        mqtt, dialect = self._config["mqtt"], self._dialect
+        mqtt = self._config["mqtt"]
         await client.connect(dialect.node_id, mqtt["user"], mqtt["password"], dialect.status("offline"))
         self._board.keep_address()  # a broker that has moved may leave something behind that takes connections
         granted = await client.subscribe(dialect.subscriptions)
@@ -174,13 +174,10 @@ class Link:
         self.sessions += 1
         for message in self._birth():
             await _send(client, *message)
-        message = None  # the last one holds the configuration of now
         self._outbox.begin()
         while not self._leave.is_set():
             await self._outbox.waiting.wait()
             self._outbox.waiting.clear()
-            if not self._leave.is_set():  # else what is obeyed by now is the next session's
-                self.obeys, dialect = self._config, self._dialect  # and no longer hold the last one
             while self._posted:
                 self.dropped += 1  # until the network has it
                 await _send(client, *self._posted.pop(0))
