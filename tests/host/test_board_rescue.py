@@ -62,6 +62,8 @@ def test_a_node_that_cannot_start_leads_to_rescue_and_back(up, virtual, broker, 
         board.plug()
         await_status(link, base, b"rescue")  # it does not know that yet
         patch = {"node": {"name": "Healed"}}  # over a base with sensors, which their drivers have to judge
-        link.publish(f"{base}/{NODE}/config/set", json.dumps({"revision": 1, "patch": patch}).encode())
+        document = json.dumps({"revision": 1, "patch": patch}).encode()
+        # Retained, as `mote config set` does it: the line's server resets the board when it likes.
+        link.publish(f"{base}/{NODE}/config/set", document, retain=True)
         await_status(link, base, b"online")
     assert not board.noticed()
