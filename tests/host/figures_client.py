@@ -1,6 +1,8 @@
 """Measures lib/mqtt on MicroPython against a server that acknowledges: `figures_client.py HOST PORT WHAT COUNT`.
 
-Prints one number: bytes that each of COUNT publishes takes, or with WHAT "heap" that a connected client holds.
+Prints one number: bytes that each publish takes in the best of five rounds of COUNT, or with WHAT "heap" that a
+connected client holds. Only the best is the client's own: a packet that arrives in two parts costs its reader another
+wait, as the network likes.
 """
 
 import gc
@@ -17,6 +19,7 @@ from stream import connect, resolve  # noqa: E402
 TOPIC = b"mote/benc"
 PAYLOAD = b"x" * 100
 WARM_UP = 64
+ROUNDS = 5
 ROOMY = 200_000  # bytes free: then nothing needs to be collected
 
 
@@ -55,16 +58,24 @@ async def measured(client, what, count):
         gc.collect()
         return gc.mem_alloc() - before
     work = {"burst": burst, "one-by-one": one_by_one, "callback": callback, "awaited": awaited}[what]
-    taken = []
-    for more in (WARM_UP, WARM_UP, WARM_UP + count):
-        if gc.mem_free() > ROOMY:
-            gc.collect()
-            gc.disable()
-        used = gc.mem_alloc()
-        await work(client, more)
-        taken.append(gc.mem_alloc() - used)
-        gc.enable()
-    return (taken[2] - taken[1]) / count
+    await taken(client, work, WARM_UP)
+    begin = await taken(client, work, WARM_UP)
+    best = await taken(client, work, WARM_UP + count)
+    for _ in range(ROUNDS - 1):
+        best = min(best, await taken(client, work, WARM_UP + count))
+    return (best - begin) / count
+
+
+async def taken(client, work, count):
+    """Bytes that `count` publishes take."""
+    if gc.mem_free() > ROOMY:
+        gc.collect()
+        gc.disable()
+    used = gc.mem_alloc()
+    await work(client, count)
+    used = gc.mem_alloc() - used
+    gc.enable()
+    return used
 
 
 async def main(host, port, what, count):

@@ -42,7 +42,7 @@ def script(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def figure(script, port):
-    def measured(what, count=500, heap=HEAP):
+    def measured(what, count=100, heap=HEAP):
         return float(micropython.output(script, "127.0.0.1", str(port), what, str(count), path=build.path(), heap=heap))
 
     return measured
