@@ -155,7 +155,7 @@ def publishes_to_a_wildcard(self, reading, qos):
 
 
 def leaves_a_will_that_nobody_keeps(self, word):
-    return self._top + "status", word, word == "online", 1
+    return self.top + "status", word, word == "online", 1
 
 
 def says_offline_too_late(client, topic, payload, retain, qos):
