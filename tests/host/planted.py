@@ -168,10 +168,10 @@ def posts_without_a_bound(self, message):
     self._outbox.waiting.set()
 
 
-def reports_what_it_does_not_do(board, revision, outcome, effective):
+def reports_what_it_does_not_do(facts):
     """The report leaves the patch out."""
     empty = types.SimpleNamespace(files=types.SimpleNamespace(load=lambda name: None))
-    return _pieces(empty, revision, outcome, effective)
+    return _pieces((empty, *facts[1:]))
 
 
 _end, _add, _resize, _reading = outbox.Outbox.end, outbox.Outbox.add, slots.resize, outbox.Outbox.reading
