@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.host.virtual import image, virtual  # noqa: F401 - fixtures
-from tools import ROOT, __main__, brokers
+from tools import ROOT, __main__, brokers, errors
 
 PROCESS_LIMIT_S = 60
 
@@ -17,6 +17,18 @@ def broker():
     """A broker of the kind that `mote broker` would start here."""
     with brokers.Broker() as broker:
         yield broker
+
+
+@pytest.fixture
+def mosquitto():
+    """A broker that keeps sessions: the embedded one does not."""
+    try:
+        with brokers.Broker("mosquitto") as broker:
+            yield broker
+    except errors.UserError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tools import brokers, connection, errors, history
+from tools import brokers, connection, history
 
 from . import postgres
 
@@ -30,18 +30,6 @@ def cluster():
 @pytest.fixture
 def database(cluster, request):
     return cluster.new_database(f"test_{abs(hash(request.node.nodeid)):x}")
-
-
-@pytest.fixture
-def mosquitto():
-    """A broker that keeps sessions: the embedded one does not."""
-    try:
-        with brokers.Broker("mosquitto") as broker:
-            yield broker
-    except errors.UserError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
 
 
 def reading(seq, boot=7, ts=1_795_000_000, **values):
