@@ -12,6 +12,7 @@ _SAID = ("status", "info", "telemetry/+", "event/+", "backlog", "diagnostics", "
 # What Home Assistant hears of them, and says: never a whole configuration, which may carry secrets.
 _HEARD = ("status", "info", "telemetry/+", "event/+", "diagnostics", "config", "update")
 _CONTROLS = ("config/set/+", "command/+")
+_NODES = '{username, {re, "^[a-z0-9_-]{1,23}$"}}'  # for EMQX, which would take a user called + for every node
 
 
 def mosquitto(nodes=(), base="mote", prefix="homeassistant", ha_user="homeassistant", operator="operator"):
@@ -32,11 +33,11 @@ def mosquitto(nodes=(), base="mote", prefix="homeassistant", ha_user="homeassist
 def emqx(nodes=(), base="mote", prefix="homeassistant", ha_user="homeassistant", operator="operator"):
     """The text of EMQX's acl.conf, the same rules as `mosquitto`'s. Raises UserError."""
     _check(nodes, base, prefix, ha_user, operator)
-    lines = ["%% Written by Mote. In emqx.conf: authorization.no_match = deny, and a listener with authentication.",
-             "%% A node's user name and client id are its id."]
+    lines = ["%% Written by Mote. In emqx.conf: authorization.no_match = deny, mqtt.use_username_as_clientid = true,",
+             "%% and authentication. A node's user name is its id."]
     for user, rules in _of_users(base, prefix, ha_user, operator):
         lines += _terms(f'{{user, "{user}"}}', rules)
-    lines += _terms("all", _of_nodes(base, prefix, "${username}"))
+    lines += _terms(_NODES, _of_nodes(base, prefix, "${username}"))
     return "\n".join([*lines, "{deny, all}."]) + "\n"
 
 
@@ -74,8 +75,8 @@ def _check(nodes, base, prefix, *users):
         topics.node_id(node)
     for text in (base, prefix, *users):
         wrong = not text or len(text) > 64 or any(letter in '+#"\\%$' or not letter.isprintable() for letter in text)
-        if wrong or text != text.strip() or text.startswith("/") or text.endswith("/"):
+        if wrong or text != text.strip() or text.startswith(("/", "eq ")) or text.endswith("/"):  # EMQX: `eq TOPIC`
             raise errors.UserError(f"{text!r} cannot stand in a list of topics and users: 1 to 64 characters, none of "
-                                   '+ # % $ " \\, and no space or / at its ends')
+                                   '+ # % $ " \\, no space or / at its ends, and no `eq ` at the beginning')
     if len({*users, *nodes}) < len(users) + len({*nodes}):
         raise errors.UserError(f"the users {' and '.join(users)} must be two, and not called like a node")

@@ -1,4 +1,5 @@
-"""The broker's access list: what it grants on a real Mosquitto, with two nodes, Home Assistant and an operator."""
+"""The broker's access list: what it grants on a real Mosquitto, with two nodes, Home Assistant and an operator; and the
+one for EMQX, read as strictly as EMQX reads it, with the same table of what each may do."""
 
 import contextlib
 import pathlib
@@ -9,6 +10,7 @@ import threading
 import paho.mqtt.client as paho
 import pytest
 
+from tests.host import emqx
 from tests.integration import brokers
 from tools import acl, errors
 
@@ -38,6 +40,17 @@ HEARD = {
     "operator": (["mote/node-a/config/set", "mote/node-a/status"], ["elsewhere"]),
 }
 ALL = sorted({topic for good, bad in [*WRITES.values(), *HEARD.values()] for topic in good + bad})
+# Filters that hold more than one topic: what Mote and Home Assistant subscribe to, and what would hear too much. At
+# Mosquitto everybody may subscribe to them, and hears of it what the list grants.
+FILTERS = {
+    "node-a": (["mote/node-a/command/+", "mote/node-a/config/set/+", "mote/group/lab/command/+", "mote/all/command/+"],
+               ["#", "+/#", "mote/#", "mote/+/#", "mote/+/config/set", "mote/+/config", "mote/node-b/#",
+                "$share/thieves/mote/node-b/config/set", "$share/thieves/mote/+/config/set", "homeassistant/#",
+                "$SYS/#"]),
+    "homeassistant": (["homeassistant/#", "homeassistant/device/+/config", "mote/+/status", "mote/+/telemetry/+"],
+                      ["#", "mote/#", "mote/+/#", "mote/+/config/#", "mote/+/config/set", "mote/+/+", "$SYS/#"]),
+    "operator": (["mote/#", "mote/+/config/set", "homeassistant/#"], ["#", "+/#", "$SYS/#"]),
+}
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +76,11 @@ class Client:
     def __init__(self, port, user=None):
         self.heard = set()
         self._ready = threading.Event()
+        wanted = [*ALL, *sum(FILTERS[user], [])] if user else ALL
         self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=user or "eyes")
         if user:
             self._client.username_pw_set(user, "secret")
-        self._client.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in ALL])
+        self._client.on_connect = lambda client, *_: client.subscribe([(topic, 1) for topic in wanted])
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.on_message = lambda client, _, message: self.heard.add(message.topic)
         self._client.connect("127.0.0.1", port)
@@ -123,19 +137,53 @@ def test_each_hears_what_is_for_it_and_nothing_else(clients, user):
     assert set(good) <= reader.heard and not reader.heard & set(bad)
 
 
-def test_both_engines_have_the_same_rules():
-    found = acl.emqx(USERS[:2])
-    for _, topic in acl._of_nodes("mote", "homeassistant", "${username}"):
-        assert f'"{topic}"' in found
-    assert found.rstrip().endswith("{deny, all}.")
-    assert found.count("{allow, ") == 5 and found.index('"operator"') < found.index("{allow, all, ")
-    assert all(line[:2] == "%%" or line.endswith("}.") for line in found.splitlines())
+def against(text):
+    """What of the table a list for EMQX gets wrong, as (user, action, topic); for one that EMQX does not load, why."""
+    try:
+        found = emqx.rules(text)
+    except emqx.Wrong as error:
+        return [str(error)]
+    told = [(user, "publish", *both) for user, both in WRITES.items()]
+    told += [(user, "subscribe", *both) for table in (HEARD, FILTERS) for user, both in table.items()]
+    told += [(name, action, [], ALL) for name in (None, "+", "Stranger") for action in ("publish", "subscribe")]
+    asked = [(user, action, topic, at == 0) for user, action, *both in told for at in (0, 1) for topic in both[at]]
+    return [(user, action, topic) for user, action, topic, wanted in asked
+            if emqx.permits(found, emqx.Client(user, user), action, topic) != wanted]
+
+
+def test_emqx_grants_by_the_same_table():
+    assert against(acl.emqx(USERS[:2])) == []
+    assert "{deny, all}." == acl.emqx(USERS[:2]).splitlines()[-1]  # whatever authorization.no_match says
+
+
+def test_a_node_has_its_own_topics_by_its_user_name_and_not_by_its_client_id():
+    found = emqx.rules(acl.emqx(USERS[:2]))
+    assert not emqx.permits(found, emqx.Client("node-b", "node-a"), "publish", "mote/node-a/status")
+
+
+@pytest.mark.parametrize(("right", "wrong"), [
+    ("}.\n", "}\n"), ("}.\n", "}.x\n"), ("{allow, ", "{permit, "), ("{allow, ", "(allow, "), ("{user, ", "{usr, "),
+    ('{user, "operator"}', "{user, operator}"), ('{user, "operator"}', '"operator"'), (" publish, ", " write, "),
+    (" publish, ", ' "publish", '), (" publish, [", " publish, {"), ('"mote/#", ', '"mote/#" '), ('"]}', '",]}'),
+    ('"mote/#"', "'mote/#'"), ('"mote/#"', "\u201cmote/#\u201d"), ('"mote/#"', '"mote/#/x"'), ("%% ", "# "),
+    ("${username}", "%u"), ("${username}", "${user}"), ("${username}", "+"), ("${username}", "node-a"),
+    ('"mote/${username}/#"', '{eq, "mote/${username}/#"}'), ('"mote/${username}/#"', '"eq mote/${username}/#"'),
+    ('"mote/${username}/#"', '"mote/#"'), ('"}}, subscribe', '"}}, all'), (" subscribe, ", " publish, "),
+    ("{deny, all}.", "{allow, all}."), ("{deny, all}.\n", ""), ("{deny, all}.", "{deny, all, all}."),
+    ("{deny, all}.", "{allow, {user, \"Stranger\"}, all, [\"#\"]}.\n{deny, all}."),
+    ('{allow, {user, "operator"}', '{deny, all}.\n{allow, {user, "operator"}'),
+    ('"mote/+/config/set/+"', '"mote/+/config/set/#"'), ('"mote/+/config"', '"mote/+/config/#"'),
+    ("{deny, all}.", "{deny, and}."), ('{re, "^', '{re, "'), ('{re, "^', '{rx, "^'), ('{re, "^', '"^'),
+    (acl._NODES, "all")])
+def test_a_mistake_in_the_list_for_emqx_is_found(right, wrong):
+    text = acl.emqx(USERS[:2])
+    assert right in text and against(text.replace(right, wrong))
 
 
 @pytest.mark.parametrize("words", [
     {"nodes": ["all"]}, {"nodes": ["A"]}, {"base": "a/#"}, {"base": "%u"}, {"base": "/a"}, {"base": ""},
     {"prefix": "a\nuser b"}, {"ha_user": 'x"'}, {"operator": "homeassistant"}, {"nodes": ["operator"]},
-    {"ha_user": " x"}])
+    {"ha_user": " x"}, {"base": "eq a"}])
 def test_names_that_would_widen_the_list_are_refused(words):
     for engine in acl.ENGINES.values():
         with pytest.raises(errors.UserError):
