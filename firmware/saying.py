@@ -8,6 +8,9 @@ import gc
 from firmware import VERSION
 
 _BATCH = 16  # readings in one backlog message: about 2 KB
+# Publishes with an answer of their own: with those to CONNECT, SUBSCRIBE and the status ten packets, which is what TCP
+# sends before the first of them is acknowledged (RFC 6928). The eleventh would come a round trip later.
+_ANSWERED = 7
 
 
 def about(board, settings, boot, wait_s, every_s):
@@ -30,15 +33,28 @@ def about(board, settings, boot, wait_s, every_s):
 
 def readings(dialect, sensors, kept, fresh, qos):
     """Yield the readings that wait: the `fresh` ones as live at this QoS, then all the others, oldest first. `sensors`
-    is a list of (name, quantities)."""
+    is a list of (name, quantities).
+
+    Fresh ones that would have the broker send more than TCP lets out at once are live at QoS 0, for whoever looks now,
+    and in a batch of the backlog as well, which tells that the broker has them and waits for whoever is away.
+    """
     fresh = [reading for reading in fresh if reading in kept.readings]
     old = [reading for reading in kept.readings if reading not in fresh]
-    for reading in fresh:
-        yield [reading], dialect.live(kept.unpacked(reading, sensors), qos)
+    single = len(fresh)
+    if qos and single + _batches(len(old)) > _ANSWERED:
+        single = max(0, _ANSWERED - _batches(len(old) + len(fresh)))
+    for at, reading in enumerate(fresh):
+        alone = at < single
+        yield [reading] if alone else True, dialect.live(kept.unpacked(reading, sensors), qos if alone else 0)
+    old += fresh[single:]
     for at in range(0, len(old), _BATCH):
         batch = old[at : at + _BATCH]
         topic, pieces = dialect.backlog([kept.unpacked(reading, sensors) for reading in batch])
         yield batch, (topic, pieces, False, 1)
+
+
+def _batches(count):
+    return (count + _BATCH - 1) // _BATCH
 
 
 def documents(dialect, settings, fetch, board):

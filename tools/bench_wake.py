@@ -100,7 +100,7 @@ def table(result):
              "       RTT" + "".join(f"{name if name == names[-1] else 'mote ' + name:>19}" for name in names)]
     for rtt, row in result["rtts"].items():
         lines.append(f"  {rtt + ' ms':>8}" + "".join(f"{row[name]:19}" for name in names))
-    lines += ["  5 x 2: five sensors, each second wake connects. 10 x 1: ten sensors; at QoS 1 that is more answers",
-              "  than the ten packets that the broker's TCP sends before the first is acknowledged. TLS 1.2: two round",
-              "  trips for the handshake."]
+    lines += ["  5 x 2: five sensors, each second wake connects. 10 x 1: ten sensors; six readings have an answer each",
+              "  and the rest one for all of them, as the broker's TCP sends ten packets before the first is",
+              "  acknowledged. TLS 1.2: two round trips for the handshake."]
     return "\n".join(lines)

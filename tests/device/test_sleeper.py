@@ -139,6 +139,38 @@ async def test_readings_at_qos_0_count_once_the_broker_has_answered_what_is_behi
               "what is late has an answer of its own:")
 
 
+async def answers(naps):
+    """Wake; how many packets the broker answers with, and (sensor, QoS, seq) of all that is live."""
+    await naps.wake()
+    line = naps.line
+    live = [message for message in line.messages if message.topic.startswith(TOP + "telemetry/")]
+    asked = 2 + len([message for message in line.messages if message.qos])  # those to CONNECT and SUBSCRIBE
+    return asked, [(message.topic[len(TOP) + 10 :], message.qos, message.json()["seq"]) for message in live]
+
+
+async def test_many_sensors_want_no_more_answers_than_tcp_lets_out_at_once():
+    for count, answered in ((7, 10), (8, 10), (10, 10), (40, 10)):
+        sensors = {"s%02d" % number: {"driver": "nap"} for number in range(count)}
+        async with Naps(dict(BASE, sensors=sensors)) as naps:
+            await settled(naps)
+            asked, live = await answers(naps)
+            equal(len(live), count, "everyone who looks sees each sensor:")
+            assert asked <= answered, (count, asked)
+            fresh = [reading["seq"] for message in naps.line.on(TOP + "backlog") for reading in message.json()]
+            equal(fresh, [seq for _, qos, seq in live if not qos], "what has no answer of its own has that of a batch:")
+            equal(len(fresh) > 0, count > 7)
+            kept = naps.kept()
+            equal((kept.acknowledged, len(kept.readings)), (kept.seq, 0))
+            naps.broker.acknowledges = False
+            await naps.wake()
+            equal(len(naps.kept().readings) + naps.kept().stored, count, "nobody has answered:")
+            naps.broker.acknowledges = True
+            while naps.kept().readings or naps.kept().stored:
+                await naps.wake()
+            kept = naps.kept()
+            equal((kept.acknowledged, kept.dropped), (kept.seq, 0))
+
+
 async def test_all_of_it_is_said_before_the_broker_says_a_word():
     async with Naps() as naps:
         await settled(naps)
