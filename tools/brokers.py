@@ -31,6 +31,8 @@ _LOG_TAIL = 600  # characters of a failed broker's last words: enough for its re
 # CONNECT of MQTT 3.1.1 (client id "mote-probe", clean session, keepalive 10 s), the answer that accepts, DISCONNECT.
 _CONNECT = b"\x10\x16\x00\x04MQTT\x04\x02\x00\x0a\x00\x0amote-probe"
 _ACCEPTED = b"\x20\x02\x00\x00"
+_CONNECT_5 = b"\x10\x17\x00\x04MQTT\x05\x02\x00\x0a\x00\x00\x0amote-probe"  # the same of MQTT 5, no properties
+_CONNACK = b"\x20"
 _DISCONNECT = b"\xe0\x00"
 _UPGRADE = (
     b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -215,7 +217,10 @@ class Broker:
 
     def _wait_ready(self):
         deadline = time.monotonic() + _START_LIMIT_S
-        for port, question, answer in ((self.port, _CONNECT, _ACCEPTED), (self.ws_port, _UPGRADE, _UPGRADED)):
+        doors = [(self.port, _CONNECT, _ACCEPTED), (self.ws_port, _UPGRADE, _UPGRADED)]
+        if self.v5_port != self.port:
+            doors.append((self.v5_port, _CONNECT_5, _CONNACK))
+        for port, question, answer in doors:
             while not _answers(self.host, port, question, answer):
                 if self._process.poll() is not None:
                     raise errors.UserError(f"{self.engine} ended at once: {self._last_words()}", errors.UNREACHABLE)
