@@ -119,7 +119,7 @@ class Proxy:
         self._set("delay_s", seconds, directions)
 
     def drip(self, pause_s, *directions):
-        """One byte a write, `pause_s` between them."""
+        """One byte a write, `pause_s` between them; 0: as fast as that goes."""
         self._set("drip_s", pause_s, directions)
 
     def cut_after(self, n_bytes, direction):
@@ -380,7 +380,7 @@ class Link:
             for at in range(0, len(data), step or 1):
                 writer.write(data[at:at + step])
                 await writer.drain()
-                if faults.drip_s:
+                if faults.drip_s is not None:
                     await asyncio.sleep(faults.drip_s)
         except OSError:
             return  # the end that reads has gone; its own direction tells

@@ -21,7 +21,7 @@ class Relay:
         self.path = path  # None: whatever comes is carried
         self.open = True
         self.delay_s = 0.0  # of what goes to the node; what is on its way dies with the broker
-        self.drip_s = None  # between single bytes, both ways
+        self.drips = False  # one byte a write, both ways, as fast as that goes: how slow is another test's business
         self.accepted = []  # (monotonic time, head of the request)
         self._ssl = ssl
         self._loop = asyncio.new_event_loop()
@@ -114,9 +114,9 @@ class Relay:
                 await asyncio.sleep(self.delay_s)
             if not data or reader.exception() or to_node and self.delay_s and reader.at_eof():
                 return
-            step = len(data) if self.drip_s is None else 1
+            step = 1 if self.drips else len(data)
             for at in range(0, len(data), step):
                 writer.write(data[at:at + step])
                 await writer.drain()
-                if self.drip_s:
-                    await asyncio.sleep(self.drip_s)
+                if self.drips:
+                    await asyncio.sleep(0)

@@ -103,7 +103,7 @@ def test_clean_leave_is_one_over_a_websocket_too(world):
 def test_one_byte_at_a_time_both_ways(world):
     """The broker's frame of 3 KB, too, which is longer than any buffer of the node."""
     with web(world) as web_:
-        web_.relay.drip_s = 0.0005
+        web_.relay.drips = True
         node = web_.start_node(homeassistant={"discovery": True})
         web_.wait_reading(node, limit_s=DRIP_LIMIT_S)  # behind a discovery of 13 KB
         document = json.dumps({"revision": 1, "patch": {"telemetry": {"diagnostics_s": 2}}})
