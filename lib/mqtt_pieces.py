@@ -3,7 +3,7 @@
 Sections are those of "MQTT Version 3.1.1".
 """
 
-from mqtt_writer import MQTTError, encoded
+from mqtt_writer import MQTTError, encoded, put_packet
 
 
 def put(writer, pieces, first, token):
@@ -13,7 +13,7 @@ def put(writer, pieces, first, token):
         size += len(encoded(piece))
     if first & 2:
         writer.take(token)
-    writer.packet(b"", size, first)
+    put_packet(writer, b"", size, first)
     for piece in pieces:
         piece = encoded(piece)
         size -= len(piece)

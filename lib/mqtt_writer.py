@@ -62,7 +62,7 @@ class Writer:
                 return True
         if qos:
             self.take(token)
-        self.packet(payload, len(payload), retain)
+        put_packet(self, payload, len(payload), retain)
         return True
 
     def publish(self, topic, payload, retain=False, qos=0):
@@ -157,37 +157,6 @@ class Writer:
         self._field_bytes = size + 2
         self._topic = topic if isinstance(topic, (str, bytes)) else None  # others may change in their place
 
-    def packet(self, data, size, first):
-        """Write a PUBLISH (3.3), which begins with the byte `first`, to the last topic and with the last packet id. Its
-        payload has `size` bytes: those of `data`, or of what is appended next."""
-        size += self._field_bytes + (first & 2)  # at QoS 1 as many bytes as its packet id has
-        at = self._used
-        if at + size + 5 > _BUFFER_BYTES:
-            self.flush()
-            at = 0
-        out, end = self._out, size
-        out[at] = first
-        while end > 127:  # remaining length (2.2.3)
-            at += 1
-            out[at] = end & 127 | 128
-            end >>= 7
-        out[at + 1] = end
-        at += 2
-        size += at
-        end = at + self._field_bytes
-        out[at:end] = self._field
-        if first & 2:
-            at = self.next or self.ids
-            out[end] = at >> 8
-            out[end + 1] = at & 255
-            end += 2
-        if size > _BUFFER_BYTES or not data:
-            self._used = end
-            self.append(data)
-        else:
-            out[end:size] = data
-            self._used = size
-
     def append(self, data):
         """Copy into the buffer, and to the stream when that is full."""
         if self._used + len(data) > _BUFFER_BYTES:
@@ -201,3 +170,35 @@ class Writer:
         end = self._used + len(data)
         self._out[self._used : end] = data
         self._used = end
+
+
+def put_packet(writer, data, size, first):
+    """Write a PUBLISH (3.3), which begins with the byte `first`, to the last topic and with the last packet id. Its
+    payload has `size` bytes: those of `data`, or of what is appended next."""
+    size += writer._field_bytes + (first & 2)  # at QoS 1 as many bytes as its packet id has
+    at = writer._used
+    if at + size + 5 > _BUFFER_BYTES:
+        writer.flush()
+        at = 0
+    out, end = writer._out, size
+    out[at] = first
+    while end > 127:  # remaining length (2.2.3)
+        at += 1
+        out[at] = end & 127 | 128
+        end >>= 7
+    out[at + 1] = end
+    at += 2
+    size += at
+    end = at + writer._field_bytes
+    out[at:end] = writer._field
+    if first & 2:
+        at = writer.next or writer.ids
+        out[end] = at >> 8
+        out[end + 1] = at & 255
+        end += 2
+    if size > _BUFFER_BYTES or not data:
+        writer._used = end
+        writer.append(data)
+    else:
+        out[end:size] = data
+        writer._used = size

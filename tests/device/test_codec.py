@@ -6,7 +6,7 @@ import mqtt
 import mqtt_packets
 from minitest import equal, raises
 from mqtt import MQTTError
-from mqtt_writer import Writer, encoded
+from mqtt_writer import Writer, encoded, put_packet
 from scripted import Stream, field, packet, packets, publish, two
 
 CASES = 4000
@@ -147,7 +147,7 @@ def header(topic, size, retain=False, qos=0, number=0, dup=False):
     writer = Writer(stream, 8)
     writer._name(topic)
     writer.next = number
-    writer.packet(b"", size, 0x30 + retain + 2 * qos + 8 * dup)
+    put_packet(writer, b"", size, 0x30 + retain + 2 * qos + 8 * dup)
     writer.flush()
     return b"".join(stream.writes)
 
