@@ -4,6 +4,7 @@ Kept apart from the test so that every rule can also be shown a planted violatio
 """
 
 import ast
+import contextlib
 
 HARDWARE = {"machine", "network", "esp32"}
 # What stock MicroPython has and CPython has too, and device code needs.
@@ -145,9 +146,13 @@ def _table_lines(statement):
 
 
 def honest_excepts(path, tree):
-    """Errors are neither caught by everything nor swallowed by `except Exception: pass`."""
+    """Errors are neither caught by everything nor swallowed by `except Exception: pass`; not in code that stands in a
+    text either, for a board's prompt."""
     found = []
     for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\nexcept" in node.value:
+            with contextlib.suppress(SyntaxError):  # prose
+                found += honest_excepts(f"{path}:{node.lineno}", ast.parse(node.value))
         if isinstance(node, ast.ExceptHandler):
             if node.type is None:
                 found.append(f"{path}:{node.lineno} a bare except")
@@ -157,11 +162,12 @@ def honest_excepts(path, tree):
 
 
 def _does_nothing(body):
-    return all(isinstance(statement, (ast.Pass, ast.Continue)) or _is_text(statement) for statement in body)
+    return all(isinstance(statement, (ast.Pass, ast.Continue)) or _is_constant(statement) for statement in body)
 
 
-def _is_text(statement):
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+def _is_constant(statement):
+    """A text, or a name that gets a value which says nothing of the error."""
+    return isinstance(statement, (ast.Expr, ast.Assign)) and isinstance(statement.value, ast.Constant)
 
 
 def no_raise_from(path, tree):

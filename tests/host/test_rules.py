@@ -56,7 +56,9 @@ RULES = {
     "honest_excepts": (EVERYWHERE, [
         ("lib/x.py", "try:\n    f()\nexcept:\n    raise"),
         ("tools/x.py", "try:\n    f()\nexcept Exception:\n    pass"),
-        ("tools/x.py", "try:\n    f()\nexcept BaseException as e:\n    'said'")]),
+        ("tools/x.py", "try:\n    f()\nexcept BaseException as e:\n    'said'"),
+        ("tools/x.py", "try:\n    x = f()\nexcept Exception:\n    x = None"),
+        ("tools/x.py", "CODE = '''\ntry:\n x=f()\nexcept Exception:\n x=None\n'''")]),
     "no_raise_from": (DEVICE, [("lib/x.py", "raise OSError(1) from error")]),
     "waits_have_names": (EVERYWHERE, [("lib/x.py", "asyncio.wait_for(f(), 5)")]),
 }

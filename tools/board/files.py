@@ -46,6 +46,8 @@ def _sha(p):
  return binascii.hexlify(h.digest()).decode()
 """
 
+# A MicroPython that cannot tell its file system has no module vfs, no vfs.mount() without arguments, or nothing at the
+# root.
 _LOOK = _SHA + """
 import sys
 def _walk(p,top):
@@ -58,7 +60,7 @@ def _walk(p,top):
 try:
  import vfs
  _fs=[type(f).__name__ for f,p in vfs.mount() if p=='/'][0]
-except Exception:
+except (ImportError,TypeError,IndexError):
  _fs=None
 _v=os.statvfs('/')
 _r=os.listdir('/')
