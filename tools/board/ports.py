@@ -6,6 +6,8 @@ A port is what pyserial takes: a device, `socket://HOST:PORT`, or `rfc2217://HOS
 
 import errno
 import os
+import re
+import time
 
 import serial
 from serial import rfc2217
@@ -16,14 +18,64 @@ from tools import errors
 BAUD = 115200
 # USB bridges of ESP32 boards, and the chips' own USB: Silicon Labs, WCH, FTDI, Prolific, Espressif.
 _VENDORS = (0x10C4, 0x1A86, 0x0403, 0x067B, 0x303A)
+_STARTS = re.compile(rb"rst:0x")  # every ROM's first line
+_START_S = 10  # from opening to there, when the server's computer is busy; in the end the board may be a silent one
+_LOOK_S = 0.01
+_ANSWER_S = 10  # of a server; 3 are pyserial's own
 _WRITE_TIMEOUT_S = 10  # the longest write is a block of 16 KB, 1.5 s at the slowest speed
 
 
 class Remote(rfc2217.Serial):
-    """pyserial's client, without telling the server all settings anew, 0.15 s each time, for a change of timeout: that
-    one is ours alone. Flashing through it takes seconds instead of a minute."""
+    """pyserial's client, with three differences.
+
+    It does not tell the server all settings anew, 0.15 s each time, for a change of timeout: that one is ours alone.
+    Flashing through it takes seconds instead of a minute.
+
+    Espressif's server resets the board in a thread of its own, a while after it was told to release RTS, which opening
+    does. So that this reset does not come in the middle of what we do, `open` ends when the board has said that it
+    starts; what it said is kept for who reads. Other servers pass RTS on, and nothing is waited for.
+    """
 
     _sent = None
+    _heard = b""
+    _opening = False
+
+    def open(self):
+        self._heard, self._opening = b"", True
+        try:
+            super().open()
+        finally:
+            self._opening = False
+        if self._rfc2217_options["control"].state == rfc2217.REQUESTED:  # Espressif's answers nothing to DTR and RTS
+            self._await_start()
+
+    def from_url(self, url):
+        self._network_timeout = _ANSWER_S  # an option in the address still counts
+        return super().from_url(url)
+
+    def _update_rts_state(self):
+        if self._opening:  # a server may have reset the board when we came: that start is not the one to wait for
+            super().reset_input_buffer()
+        super()._update_rts_state()
+
+    def _await_start(self):
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and not _STARTS.search(self._heard) and self._thread.is_alive():
+            self._heard += super().read(super().in_waiting)
+            time.sleep(_LOOK_S)
+
+    @property
+    def in_waiting(self):
+        return len(self._heard) + super().in_waiting
+
+    def read(self, size=1):
+        kept, self._heard = self._heard[:size], self._heard[size:]
+        return kept + super().read(size - len(kept)) if len(kept) < size else kept
+
+    def reset_input_buffer(self):
+        if not self._opening:  # then it would lose the start that is waited for
+            self._heard = b""
+            super().reset_input_buffer()
 
     def _reconfigure_port(self):
         settings = self._baudrate, self._bytesize, self._parity, self._stopbits, self._rtscts, self._xonxoff

@@ -21,7 +21,6 @@ _START_S = 15  # reset, ROM, MicroPython, file system; boot.py looks a second fo
 _INTERRUPT_S = 0.05
 _QUIET_S = 0.3
 _RESET_S = 0.1
-_SERVED_S = 1
 _RESETS = re.compile(rb"rst:0x")
 _HOLD_MS = 600_000
 _AGAIN = "repeat the command; `mote monitor` shows what it says meanwhile"
@@ -80,9 +79,7 @@ class Repl:
         board does instead."""
         heard = b""
         try:
-            if isinstance(self.port, ports.Remote):  # whose server may reset the board a while later
-                heard = self.listen(_SERVED_S, _RESETS)
-            heard += self._drain()
+            heard = self._drain()
             starting = _RESETS.search(heard)
             if not hopeless(heard):
                 if not starting and PROMPT in self._interrupt(_HEAR_S) and self._soft_enter():
