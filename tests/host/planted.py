@@ -1,11 +1,16 @@
 """Bugs planted in the shipped node, each of which the simulator has to find, and by which invariant.
 
+A bug that no longer fits the node (its place is gone or takes other arguments; it ends in a TypeError, or the node does
+because of it) would be found by nobody, or as a crash: it is Stale, and says so at once.
+
 `python -m tests.host.planted` looks for every one in up to 50 seeds of 8 nodes for a day with all faults, and prints
 how many it took.
 """
 
 import asyncio
 import contextlib
+import functools
+import inspect
 import json
 import struct
 import sys
@@ -27,6 +32,15 @@ from tools.sim.faults import KINDS
 from tools.sim.run import Run, Setup
 
 SEEDS = 50
+_SLIPS = (TypeError, AttributeError, NameError)  # how code that was written for another node ends
+
+
+class Stale(AssertionError):
+    """A planted bug does not fit the node as it is today."""
+
+
+class _Slip(SystemExit):
+    """A planted bug slipped. Of this kind, as asyncio lets nothing else out of a task and out of its loop."""
 
 
 def acknowledges_what_broke(self, tokens):
@@ -80,6 +94,14 @@ def saves_in_place(self, name, data):
     """The old content goes before the new one is there."""
     with self.load.__globals__["open"](self._path(name), "wb") as file:
         file.write(self._header(data) + data)
+
+
+def has_a_careless_save(self, name):
+    """Its `store` is saves_in_place."""
+    names = _bound(self, name)
+    if name == "store":
+        names.Store.save = _watched("saves in place", names.Store, "save", saves_in_place)
+    return names
 
 
 def forgets_its_key(name):
@@ -177,7 +199,7 @@ def reports_what_it_does_not_do(facts):
 _end, _add, _resize, _reading = outbox.Outbox.end, outbox.Outbox.add, slots.resize, outbox.Outbox.reading
 _live = mote.Dialect.live
 _put, _lend, _route, _receive = mqtt_writer.Writer.put, lending.lend, mote.Dialect.route, control.Control.receive
-_acknowledge = outbox.Outbox.acknowledge
+_acknowledge, _bound = outbox.Outbox.acknowledge, flash.Shelf.bound
 _pieces, _tend = reported.pieces, node.Node._tend
 
 # Name: (the invariants of which it may break the first, what is put where).
@@ -188,7 +210,7 @@ BUGS = {
     "is always live": (("stale",), (outbox.Outbox, "add", is_always_live)),
     "believes any time": (("wrong-time",), (sntp, "parse", believes_any_time), (sntp, "choose", chooses_any)),
     "has no checksum": (("false-value",), (sht4x, "crc8", has_no_checksum), (sht3x, "crc8", has_no_checksum)),
-    "saves in place": (("config",), (flash.Shelf, "bound", None)),
+    "saves in place": (("config",), (flash.Shelf, "bound", has_a_careless_save)),
     "forgets its key": (("unsigned",), (lending, "lend", forgets_its_key)),
     "obeys kept commands": (("old-command",), (mote.Dialect, "route", obeys_kept_commands)),
     "shows its secrets": (("secret",), (reported, "_redacted", shows_its_secrets)),
@@ -199,7 +221,7 @@ BUGS = {
     "leaves its siblings": (("leak", "memory"), (link, "together", leaves_its_siblings)),
     "feeds its watchdog once": (("hang",), (node.Node, "_tend", feeds_once)),
     "has ticks that wrap": (("measures",), (uptime.Uptime, "ms", has_ticks_that_wrap)),
-    "waits for ever": (("online",), (mqtt.Client, "_watch", waits_for_ever)),
+    "waits for ever": (("online",), (mqtt.Client, "watch", waits_for_ever)),
     "never sends its backlog": (("drained",), (outbox.Outbox, "turn", never_sends_its_backlog)),
     "is deaf to documents": (("settled",), (control.Control, "receive", is_deaf_to_documents)),
     "numbers its readings anew": (("ghost",), (outbox.Outbox, "reading", numbers_its_readings_anew)),
@@ -212,38 +234,87 @@ BUGS = {
 
 @contextlib.contextmanager
 def planted(name):
-    """A node with this bug, in this process."""
+    """A node with this bug, in this process. Raises Stale when it does not fit."""
     with contextlib.ExitStack() as stack:
         for place, attribute, bug in BUGS[name][1:]:
-            stack.enter_context(mock.patch.object(place, attribute, bug or _bound_with_a_careless_save))
+            stack.enter_context(mock.patch.object(place, attribute, _watched(name, place, attribute, bug)))
         yield
 
 
-def _bound_with_a_careless_save(self, module, own=flash.Shelf.bound):
-    names = own(self, module)
-    if module == "store":
-        names.Store.save = saves_in_place
-    return names
+def _watched(name, place, attribute, bug):
+    """What is put at a place: the bug, which tells when it slips. Raises Stale where it does not fit."""
+    where = f"{name!r}, planted at {getattr(place, '__qualname__', place.__name__)}.{attribute},"
+    if not hasattr(place, attribute):
+        raise Stale(f"{where} has no place there any more: find what it is called today")
+    original = getattr(place, attribute)
+    if not inspect.isfunction(bug):
+        if type(bug) is not type(original):
+            raise Stale(f"{where} puts a {type(bug).__name__} in the place of a {type(original).__name__}")
+        return bug
+    if not _same_parameters(bug, original):
+        raise Stale(f"{where} takes {inspect.signature(bug)} where the node takes {inspect.signature(original)}")
+    return _telling(where, bug)
+
+
+def _same_parameters(bug, original):
+    shown = [[(one.name, one.kind, one.default is one.empty) for one in inspect.signature(function).parameters.values()]
+             for function in (bug, original)]
+    return shown[0] == shown[1]
+
+
+def _telling(where, bug):
+    """`bug`, whose slips end the whole run."""
+    if inspect.iscoroutinefunction(bug):
+        @functools.wraps(bug)
+        async def telling(*arguments, **named):
+            try:
+                return await bug(*arguments, **named)
+            except _SLIPS as error:
+                raise _Slip(f"{where} ends in {error!r}") from error
+    else:
+        @functools.wraps(bug)
+        def telling(*arguments, **named):
+            try:
+                return bug(*arguments, **named)
+            except _SLIPS as error:
+                raise _Slip(f"{where} ends in {error!r}") from error
+    return telling
 
 
 def seeds_until_found(name, setup, seeds=SEEDS):
-    """(how many seeds it took, the violation) to find a bug; None, and the others that were found, when it was not."""
+    """(how many seeds it took, the violation) to find a bug; None, and the others that were found, when it was not.
+    Raises Stale when the bug does not fit."""
     others = set()
     with planted(name):
         for count in range(1, seeds + 1):
-            verdict = Run(setup._replace(seed=count), until=BUGS[name][0]).go()
-            for violation in verdict["violations"]:
+            for violation in _violations(name, setup._replace(seed=count)):
                 if violation["invariant"] in BUGS[name][0]:
                     return count, violation
                 others.add(violation["invariant"])
     return None, others
 
 
+def _violations(name, setup):
+    """Those of a run with this bug, which ends at the first that may be the bug's, or tells that the bug is stale."""
+    try:
+        found = Run(setup, until=(*BUGS[name][0], "crash")).go()["violations"]
+    except _Slip as slip:
+        raise Stale(str(slip)) from slip
+    for violation in found:
+        last = violation["text"].strip().rpartition("\n")[2]
+        if violation["invariant"] == "crash" and last.partition(":")[0] in [slip.__name__ for slip in _SLIPS]:
+            raise Stale(f"{name!r} makes the node slip:\n{violation['text']}")
+    return found
+
+
 def main():
     missed = 0
     for name in sys.argv[1:] or BUGS:
         began = time.monotonic()
-        count, found = seeds_until_found(name, Setup(nodes=8, days=1, faults=tuple(KINDS)))
+        try:
+            count, found = seeds_until_found(name, Setup(nodes=8, days=1, faults=tuple(KINDS)))
+        except Stale as error:
+            count, found = None, error
         missed += count is None
         told = f"seed {count:2}  {json.dumps(found)[:150]}" if count else f"NOT FOUND, but {found}"
         print(f"{name:32} {time.monotonic() - began:5.1f} s  {told}", flush=True)

@@ -5,7 +5,10 @@ import os
 
 import pytest
 
-from tests.host import planted
+from tests.host import planted  # isort: skip, it puts lib/ on the path
+
+import mqtt
+from firmware import link, outbox
 from tools import __main__
 from tools.sim.faults import KINDS
 from tools.sim.invariants import NAMES
@@ -28,6 +31,36 @@ def test_a_planted_bug_is_found(name):
     seeds = planted.SEEDS if os.environ.get("MOTE_SOAK") else 2
     count, found = planted.seeds_until_found(name, Setup(nodes=8, days=1, faults=tuple(KINDS)), seeds)
     assert count, f"not found in {seeds} seeds; other violations: {found}"
+
+
+def takes_another(self, index, values, when):
+    """Written when a reading came with its time."""
+
+
+def calls_what_is_gone(self, index, values):
+    self.no_such_method(values)
+
+
+def keeps_nonsense(self, index, values):
+    self.fresh = None
+
+
+async def awaits_what_is_gone(self):
+    await self.no_such_method()
+
+
+@pytest.mark.parametrize("place, attribute, bug, hint", [
+    (outbox.Outbox, "no_such", takes_another, "no place there any more"),
+    (outbox.Outbox, "add", takes_another, "takes (self, index, values, when) where the node takes"),
+    (link, "LINK_ERRORS", [OSError], "puts a list in the place of a tuple"),
+    (outbox.Outbox, "add", calls_what_is_gone, "no_such_method"),
+    (mqtt.Client, "watch", awaits_what_is_gone, "no_such_method"),
+    (outbox.Outbox, "add", keeps_nonsense, "makes the node slip")])
+def test_a_planted_bug_that_no_longer_fits_says_so_at_once(place, attribute, bug, hint, monkeypatch):
+    monkeypatch.setitem(planted.BUGS, "stale", (("lost",), (place, attribute, bug)))
+    with pytest.raises(planted.Stale) as caught:
+        planted.seeds_until_found("stale", Setup(nodes=1, days=0.02), 1)
+    assert "'stale'" in str(caught.value) and hint in str(caught.value)
 
 
 def test_every_invariant_is_broken_by_a_planted_bug():
