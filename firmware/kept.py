@@ -1,9 +1,11 @@
 """What a sleeping node keeps over its sleep, in slot SLEEP of lib/retained.py: counters, facts of the last session, and
 the readings that have not been sent.
 
-Layout, big endian: the format, the counters of _FIELDS (4 bytes each), length of the hints (2), the hints (JSON), then
-readings, each with its length (1 byte) before it. A reading is sequence number (4), time (4), sensor index (1), one
-float32 for each quantity (NaN: no value), as in firmware/outbox.py.
+Layout, big endian: the format, the counters of _FIELDS (4 bytes each), length of the hints (2), the hints (JSON),
+length of what was said (1), what was said, then readings, each with its length (1 byte) before it. A reading is number
+(4), time (4), sensor index (1), one float32 for each quantity (NaN: no value), as in firmware/outbox.py. What a
+sensor with a deadband has said last: index (1), clock (4), how many values (1), these as float64, as none of them must
+look like another one.
 """
 
 import json
@@ -14,7 +16,9 @@ _FIELDS = (
     "boot",
     "seq",
     "acknowledged",
-    "dropped",
+    "dropped",  # as there was no room
+    "policy",  # or as the sensor's `keep` has it
+    "unchanged",  # measured, and nothing new
     "wakes",  # since the boot
     "unsent",  # wakes since the last attempt to send
     "failed",  # wakes that could not send, since the boot
@@ -36,21 +40,24 @@ _FIELDS = (
     "set_s",  # the board's drift: when the clock was last set (Unix seconds)
     "slow_ppm",  # and by how much it is slow
 )
-_FORMAT = 3  # comes first; another one is another program's, and a new beginning
+_FORMAT = 4  # comes first; another one is another program's, and a new beginning
 _HEAD = ">%dI" % (1 + len(_FIELDS))
 _HEAD_BYTES = 4 + 4 * len(_FIELDS)
 _UPTIME = 128  # flag in the sensor index: the time is of a clock that nobody had set
 _SPARE_BYTES = 400  # for hints, and the readings of a wake
+_SAID_BYTES = 200  # who finds no room reports each time
 _NAN = float("nan")
 
 
 class Kept:
-    """`data` as `dump` made it; anything else is a new beginning, with `boot` 0. `readings` are the oldest first."""
+    """`data` as `dump` made it; anything else is a new beginning, with `boot` 0. `readings` are the oldest first;
+    `said` is (values, when by the clock in seconds) by the index of a sensor with a deadband."""
 
     def __init__(self, data):
         values = (_FORMAT,) + (0,) * len(_FIELDS)
         self.hints = None
         self.readings = []
+        self.said = {}
         if data and len(data) > _HEAD_BYTES and struct.unpack(">I", data[:4])[0] == _FORMAT:
             values = struct.unpack(_HEAD, data[:_HEAD_BYTES])
             self._parse(data, _HEAD_BYTES + 2)
@@ -61,27 +68,45 @@ class Kept:
     def _parse(self, data, at):
         end = at + (data[at - 2] << 8 | data[at - 1])
         self.hints = json.loads(data[at:end]) if end > at else None
+        at, end = end + 1, end + 1 + data[end]
+        while at < end:
+            index, when, count = struct.unpack_from(">BIB", data, at)
+            values = struct.unpack_from(">%dd" % count, data, at + 6)
+            self.said[index] = [None if value != value else value for value in values], when
+            at += 6 + 8 * count
         while end < len(data):
             at, end = end + 1, end + 1 + data[end]
             self.readings.append(data[at:end])
 
     def full(self):
         """Whether the next readings may find no room."""
-        return sum([1 + len(reading) for reading in self.readings]) > LIMIT_BYTES - _HEAD_BYTES - _SPARE_BYTES
+        room = LIMIT_BYTES - _HEAD_BYTES - _SPARE_BYTES - len(self._dump_said())
+        return sum([1 + len(reading) for reading in self.readings]) > room
 
     def dump(self):
         """All of it as bytes, within LIMIT_BYTES: the oldest readings that find no room are dropped, and counted."""
         hints = json.dumps(self.hints).encode() if self.hints else b""
-        room = LIMIT_BYTES - _HEAD_BYTES - 2 - len(hints)
+        said = self._dump_said()
+        room = LIMIT_BYTES - _HEAD_BYTES - 3 - len(hints) - len(said)
         size = sum([1 + len(reading) for reading in self.readings])
         while size > room:
             size -= 1 + len(self.readings.pop(0))
             self.dropped += 1
         parts = [struct.pack(_HEAD, _FORMAT, *[getattr(self, name) & 0xFFFFFFFF for name in _FIELDS])]
-        parts += [struct.pack(">H", len(hints)), hints]
+        parts += [struct.pack(">H", len(hints)), hints, bytes((len(said),)), said]
         for reading in self.readings:
             parts += [bytes((len(reading),)), reading]
         return b"".join(parts)
+
+    def _dump_said(self):
+        said = b""
+        for index in sorted(self.said):
+            values, when = self.said[index]
+            one = struct.pack(">BIB", index, when, len(values))
+            for value in values:
+                one += struct.pack(">d", _NAN if value is None else value)
+            said += one if len(said) + len(one) <= _SAID_BYTES else b""
+        return said
 
     def add(self, index, values, time_s, clock_s):
         """Take a reading of sensor `index`, at Unix time `time_s`, or None: then the clock shows `clock_s`."""
@@ -97,11 +122,22 @@ class Kept:
         not only been moved."""
         for name in ("retry_s", "sync_s", "tell_s"):
             setattr(self, name, max(0, getattr(self, name) + jump_s))
+        self.said = {index: (values, max(0, when + jump_s)) for index, (values, when) in self.said.items()}
         for at, reading in enumerate(self.readings):
             seq, when, index = struct.unpack_from(">IIB", reading)
             if index & _UPTIME:
                 index = index & 127 if known else index
                 self.readings[at] = struct.pack(">IIB", seq, when + jump_s, index) + reading[9:]
+
+    def shed(self, keep):
+        """In an outage: drop what is not to wait. `keep` has "all", "latest" or "none" by the index of a sensor."""
+        newest, left = {}, []
+        for reading in reversed(self.readings):
+            index = reading[8] & 127
+            if keep[index] == "all" or keep[index] == "latest" and newest.setdefault(index, reading) is reading:
+                left.append(reading)
+        self.policy += len(self.readings) - len(left)
+        self.readings = list(reversed(left))
 
     def acknowledge(self, readings):
         """The broker has these."""

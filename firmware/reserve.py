@@ -23,7 +23,7 @@ class Reserve:
     def spill(self, last=False):
         """Move what waits to flash; `last`: and end the boot, as another node goes on with it."""
         box, kept = self._box, self._kept
-        before = sum(box.dropped.values())
+        before, policy = sum(box.dropped.values()), box.dropped["policy"]
         timed = [reading for reading in kept.readings if not reading[8] & _UPTIME]
         kept.readings = [reading for reading in kept.readings if reading[8] & _UPTIME]
         for reading in timed:
@@ -32,7 +32,9 @@ class Reserve:
             box.close()
         elif box.rules["flash_bytes"]:
             box.flash("spill")
-        kept.dropped += sum(box.dropped.values()) - before
+        policy = box.dropped["policy"] - policy
+        kept.policy += policy
+        kept.dropped += sum(box.dropped.values()) - before - policy
         while len(box.old):  # flash does not take them
             record = bytes(box.old.pop())
             kept.readings.append(record[: 9 + 4 * len(box.sensors[record[8] & 127][1])])

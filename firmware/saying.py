@@ -86,7 +86,8 @@ def diagnostics(board, kept):
         "produced": kept.seq,
         "acknowledged": kept.acknowledged,
         "queued": len(kept.readings) + kept.stored,
-        "dropped": {"overflow": kept.dropped},
+        "dropped": {"overflow": kept.dropped, "policy": kept.policy},
+        "unchanged": kept.unchanged,
         "inherited": {"found": kept.inherited, "acknowledged": 0, "queued": kept.inherited, "dropped": 0},
         "rejected": {"missing": kept.missing, "bad": kept.bad, "range": kept.range},
     }

@@ -68,6 +68,7 @@ class Node:
             self._reserve().spill(True)  # where the other node finds it
             retained.save(self._board, retained.SLEEP, b"")
             return "restart"
+        self._senses.shed()
         if kept.full() or self._stopping:
             self._reserve().spill(self._stopping)
         self.rest = self._sleep_ms(), self._settings.effective["power"].get("wake_pin")
@@ -100,21 +101,23 @@ class Node:
     def _build(self):
         """Build what follows from the configuration."""
         config = self._settings.effective
-        self._senses = Senses(self._board, config, self._kept)
+        self._senses = Senses(self._board, config, self._kept, self._fetch)
         self._dialect = load("firmware.dialects.mote").Dialect(config, self._about(), self._senses.announced)
 
     def _about(self):
         """The facts that `info` tells, and when the next wake is that sends."""
         every = self._settings.effective["power"].get("send_every", 1)
-        wait_s = self._rest_ms() // 1000 + self._senses.period_s * (every - 1)
-        return self._says.about(self._board, self._settings, self._kept.boot, wait_s, self._senses.period_s * every)
+        every_s = max(self._senses.period_s * every, self._senses.silence_s)
+        wait_s = self._rest_ms() // 1000 + every_s - self._senses.period_s
+        return self._says.about(self._board, self._settings, self._kept.boot, wait_s, every_s)
 
     def _due(self):
-        """Whether this wake is one that sends."""
-        kept = self._kept
-        wanted = kept.unsent >= self._settings.effective["power"].get("send_every", 1) or kept.wakes == 1
+        """Whether this wake is one that sends; a time beyond any pause is one that the clock has lost since."""
+        kept, clock_s = self._kept, self._board.clock_ms() // 1000
+        news = not self._senses.quiet or kept.readings or kept.stored or kept.inherited or clock_s >= kept.tell_s
+        wanted = news and kept.unsent >= self._settings.effective["power"].get("send_every", 1) or kept.wakes == 1
         wanted = wanted or self._board.woken_by_pin or kept.full() or self._settings.trial or not self._sleeps()
-        return wanted and self._board.clock_ms() // 1000 >= kept.retry_s
+        return wanted and not 0 < kept.retry_s - clock_s <= _PAUSE_S + self._senses.period_s
 
     async def _send(self):
         """Say all that there is, within the time that a wake may take; what does not work is kept for a later one."""
@@ -172,7 +175,7 @@ class Node:
         """Set the clock when that is due; what was timed by it follows."""
         board, kept, timing = self._board, self._kept, self._fetch("firmware.timing")
         if timing.due(board, kept):
-            error = await timing.ask(board, kept, self._settings.effective, self._uptime.ms)
+            error = await timing.ask(board, kept, self._settings.effective, self._uptime.ms, self._senses.period_s)
             self._fresh = kept.readings[len(kept.readings) - len(self._fresh) :]
             if error:
                 board.log("clock: %s" % _text(error))

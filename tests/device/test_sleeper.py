@@ -282,6 +282,162 @@ async def test_a_silent_network_never_outlasts_the_budget():
                 await naps.wake()
 
 
+async def pauses_of_a_silent_time_server(naps, wakes):
+    """Seconds between two questions to it."""
+    board, asked = naps.board, []
+
+    async def silent(servers):
+        asked.append(board.now_ms // 1000)
+        await board.sleep_ms(2_000)
+        raise OSError("no time server answers")
+
+    board.sync_time = silent
+    for _ in range(wakes):
+        naps.broker.lines.clear()
+        await naps.wake(5_000)
+    short = [ms for ms in naps.awake_ms[-wakes:] if ms < 500]
+    equal(len(short), wakes - len(asked), "all the others cost nothing for it:")
+    return [after - before for before, after in zip(asked, asked[1:])]
+
+
+async def test_a_time_server_that_is_silent_is_asked_ever_more_seldom():
+    alone = dict(BASE, sensors={"air": BASE["sensors"]["air"]})
+    async with Naps(alone, interval_s=300) as naps:
+        naps.board.unix_s = None
+        pauses = await pauses_of_a_silent_time_server(naps, 200)
+        equal(pauses[1:], [600, 1_200, 2_400, 4_800, 9_600] + [14_400] * 2)
+    async with Naps(alone, interval_s=1_800) as naps:
+        async def answers(servers):
+            naps.board.drift = naps.board.time_s(), 0
+
+        naps.board.sync_time = answers
+        await settled(naps)
+        halves = [round(pause / 1_800) for pause in await pauses_of_a_silent_time_server(naps, 180)]
+        equal(halves, [2, 4, 8, 16, 32, 48, 48])
+
+
+async def test_a_clock_that_has_lost_the_time_delays_nothing():
+    async with Naps() as naps:
+        await settled(naps)
+        naps.board.open_fails = OSError(111)
+        await naps.wake()
+        naps.board.open_fails = naps.board.unix_s = None
+        before = len(naps.broker.lines), len(naps.board.syncs)
+        await naps.wake()
+        equal((len(naps.broker.lines), len(naps.board.syncs)), (before[0] + 1, before[1] + 1))
+
+
+class Steady:
+    """What `"driver": "steady"` names: gives `board.shows`."""
+
+    quantities = QUANTITIES
+
+    def __init__(self, board, options):
+        self._board = board
+
+    def start(self):
+        return 30
+
+    def read(self):
+        self._board.measured += 1
+        return (self._board.shows,)
+
+
+class SteadyModule:
+    """Stands for the file firmware/drivers/steady.py."""
+
+
+SteadyModule.Driver = Steady
+sys.modules["firmware.drivers.steady"] = SteadyModule
+
+
+def steady(**options):
+    """A configuration whose one sensor has a deadband of half a degree."""
+    return dict(BASE, sensors={"air": dict({"driver": "steady", "deadband": 0.5}, **options)})
+
+
+async def shown(naps, *values):
+    """Wake once for each value: what went out in that wake, None where nobody was asked to listen."""
+    found = []
+    for value in values:
+        naps.board.shows = value
+        before = len(naps.broker.lines)
+        await naps.wake()
+        live = naps.line.on(TOP + "telemetry/air") if len(naps.broker.lines) > before else None
+        found.append(live and [message.json()["warmth"] for message in live])
+    return found
+
+
+async def test_a_steady_sensor_costs_no_connection():
+    async with Naps(steady(heartbeat_s=600)) as naps:
+        naps.board.shows = 20.3
+        await settled(naps)
+        equal(await shown(naps, 20.3, 20.0, 20.7, 20.8, 20.9), [None, None, None, [20.8], None])
+        equal(await shown(naps, 20.4, 20.3, 20.2, 19.8, 20.3), [None, [20.3], None, [19.8], [20.3]])
+        equal(await shown(naps, *[20.4] * 20), ([None] * 9 + [[20.4]]) * 2, "a sign of life each ten minutes:")
+        equal(await shown(naps, 20.5), [None])
+        naps.board.woken_by_pin = True
+        equal(await shown(naps, 20.5), [[20.5]], "whoever wakes it gets a reading:")
+        info = [line.on(TOP + "info") for line in naps.broker.lines]
+        equal(info[0][0].json()["wake_every_s"], 600)
+        fields = naps.line.on(TOP + "diagnostics")[-1].json()
+        equal(fields["produced"], fields["acknowledged"] + fields["queued"] + sum(fields["dropped"].values()))
+        equal(fields["unchanged"] + fields["produced"], naps.board.measured)
+
+
+async def test_a_deadband_of_zero_and_a_value_that_is_no_32_bit_float():
+    async with Naps(steady(deadband=0, heartbeat_s=86_400)) as naps:
+        naps.board.shows = 20.3
+        await settled(naps)
+        equal(await shown(naps, 20.3, 20.3, 20.4, 20.4), [None, None, [20.4], None])
+
+
+async def test_what_a_steady_sensor_has_said_in_an_outage_comes_later():
+    async with Naps(steady(heartbeat_s=3_600)) as naps:
+        naps.board.shows = 20.3
+        await settled(naps)
+        naps.board.open_fails = OSError(111)
+        equal(await shown(naps, 21, 21, 22), [None] * 3)
+        naps.board.open_fails = None
+        await shown(naps, *[22] * 20)
+        late = [reading["warmth"] for line in naps.broker.lines for message in line.on(TOP + "backlog")
+                for reading in message.json()]
+        equal(late, [21, 22])
+        equal(await shown(naps, *[22] * 20), [None] * 20)
+
+
+async def test_more_steady_sensors_than_there_is_room_for_report_each_time():
+    sensors = {"s%02d" % number: {"driver": "steady", "deadband": 1} for number in range(20)}
+    async with Naps(dict(BASE, sensors=sensors)) as naps:
+        naps.board.shows = 20.3
+        await settled(naps)
+        await naps.wake()
+        live = [name for name in said(naps.line) if name.startswith("telemetry/")]
+        assert 0 < len(live) < 10, live
+
+
+async def test_what_is_not_to_wait_for_the_end_of_an_outage_is_dropped_and_counted():
+    base = dict(BASE, sensors={"air": {"driver": "nap", "keep": "none"}, "door": {"driver": "nap", "keep": "latest"},
+                               "soil": {"driver": "nap"}})
+    async with Naps(base) as naps:
+        await settled(naps)
+        before = naps.kept()
+        naps.board.open_fails = OSError(111)
+        for _ in range(10):
+            await naps.wake()
+        kept = naps.kept()
+        equal([reading[8] for reading in kept.readings].count(0), 0, "none of the first:")
+        equal([reading[8] for reading in kept.readings].count(1), 1, "the latest of the second:")
+        equal([reading[8] for reading in kept.readings].count(2) + kept.stored, 10, "all of the third:")
+        equal((kept.policy, kept.dropped), (19, 0))
+        equal(kept.seq - before.acknowledged, len(kept.readings) + kept.stored + kept.policy)
+        naps.board.open_fails = None
+        for _ in range(12):
+            await naps.wake()
+        fields = naps.line.on(TOP + "diagnostics")[-1].json()
+        equal(fields["produced"], fields["acknowledged"] + fields["queued"] + sum(fields["dropped"].values()))
+
+
 async def test_what_memory_cannot_hold_goes_to_flash_and_comes_in_later_wakes():
     async with Naps() as naps:
         naps.board.open_fails = OSError(111)
