@@ -1,5 +1,5 @@
 """boot.py, main.py and rescue as they stand on a board: a virtual ESP32 whose node cannot start says `rescue` at a real
-broker, and lives again once its file is whole."""
+broker, and lives again once its file is whole. Its secrets are neither on the serial line nor in what it publishes."""
 
 import base64
 import binascii
@@ -9,8 +9,11 @@ import struct
 
 import pytest
 
+import signed
 from tests.host.test_up import SENSORS, home, up  # noqa: F401 - fixtures
-from tools import build, connection, errors
+from tests.host.virtual import HOME
+from tests.integration.leaking import leaks
+from tools import build, connection, errors, keys
 from tools.board import ports, repl
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)")
@@ -38,32 +41,65 @@ def framed(data):
     return struct.pack("<3sBII", b"Mst", 1, len(data), binascii.crc32(data)) + data
 
 
-def await_status(link, base, word, limit_s=LIMIT_S):
-    topic = f"{base}/{NODE}/status"
-    found = link.wait_for(lambda one: one.topic == topic and one.payload == word and not one.retain, limit_s)
-    assert found, f"no {word}"
+class Heard:
+    """What comes over a `link`; `seen` are all messages so far."""
+
+    def __init__(self, link, base):
+        self._link = link
+        self._top = f"{base}/{NODE}/"
+        self.seen = []
+
+    def wait(self, kind, wanted, limit_s=LIMIT_S):
+        """Wait for a payload on a topic that `wanted(payload)` likes, and that came just now."""
+        for message in self._link.messages(limit_s):
+            self.seen.append(message)
+            if message.topic == self._top + kind and not message.retain and wanted(message.payload):
+                return
+        raise AssertionError(f"no such {kind}")
+
+    def status(self, word):
+        self.wait("status", lambda payload: payload == word)
+
+    def report(self, state):
+        self.wait("config", lambda payload: json.loads(payload)["state"] == state)
 
 
-def test_a_node_that_cannot_start_leads_to_rescue_and_back(up, virtual, broker, base):  # noqa: F811
+def send(link, base, document, retain=False):
+    text = signed.sign(keys.load(NODE), NODE, "config", json.dumps(document).encode())
+    link.publish(f"{base}/{NODE}/config/set", text, retain=retain)
+
+
+def test_a_node_that_cannot_start_leads_to_rescue_and_back(up, virtual, broker, base, monkeypatch):  # noqa: F811
     board = virtual(sensors=SENSORS)
-    status, _, error = up(board)
+    monkeypatch.setenv("MOTE_PASSWORD", "Xp3uNs8dEw6kYb1H")
+    status, _, error = up(board, "--broker", f"mqtt://somebody@127.0.0.1:{broker.port}", "--signed")
     assert status == errors.DONE, error
+    secrets = {"wifi.password": HOME["password"], "mqtt.password": "Xp3uNs8dEw6kYb1H", "config.key": keys.load(NODE),
+               "over the air": "Bn8gLo5aRi0fMq7V", "in a wrong place": "Hd6cSj3zUt9eKw2P"}
     whole = pathlib.Path(build.MPY, "firmware", "node.mpy").read_bytes()
     frozen = pathlib.Path(build.MPY, "umqtt", "simple.mpy").read_bytes()  # an ESP32's image has it
     line = board.rfc2217()
     write(line, {"firmware/node.mpy": b"broken", "rescue/umqtt/simple.mpy": frozen, "state/starts": framed(b"3")})
     target = connection.Target("127.0.0.1", broker.port, False, None, None, None, base)
-    with connection.Connection(target, [f"{base}/{NODE}/status"]) as link:
+    kinds = ("status", "info", "config", "reply", "log", "telemetry/+", "diagnostics")
+    with connection.Connection(target, [f"{base}/{NODE}/{kind}" for kind in kinds]) as link:
+        heard = Heard(link, base)
         board.pull()
         board.plug()
-        await_status(link, base, b"rescue")
+        heard.status(b"rescue")
+        send(link, base, {"revision": 1, "patch": {"mqtt": {"pasword": secrets["in a wrong place"]}}})
+        heard.report("rejected")
         write(line, {"firmware/node.mpy": whole})
         board.pull()
         board.plug()
-        await_status(link, base, b"rescue")  # it does not know that yet
-        patch = {"node": {"name": "Healed"}}  # over a base with sensors, which their drivers have to judge
-        document = json.dumps({"revision": 1, "patch": patch}).encode()
+        heard.status(b"rescue")  # it does not know that yet
+        patch = {"node": {"name": "Healed"},  # over a base with sensors, which their drivers have to judge
+                 "wifi": {"roof": {"password": secrets["over the air"]}}}
         # Retained, as `mote config set` does it: the line's server resets the board when it likes.
-        link.publish(f"{base}/{NODE}/config/set", document, retain=True)
-        await_status(link, base, b"online")
+        send(link, base, {"revision": 1, "patch": patch}, retain=True)
+        heard.status(b"online")
+        heard.report("applied")
+        places = {f"{one.topic} {number}": one.payload for number, one in enumerate(heard.seen)}
     assert not board.noticed()
+    assert b"Traceback" in board.log and b"rescue: listening" in board.log  # which is what is searched
+    assert leaks(secrets, {**places, "serial line": bytes(board.log)}) == []
