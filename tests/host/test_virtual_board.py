@@ -267,5 +267,5 @@ def test_a_remote_port_sends_its_settings_once(running):
     began = time.monotonic()
     for timeout in range(1, 200):
         port.timeout = timeout
-    assert time.monotonic() - began < 1, "pyserial's own takes 0.15 s each"
+    assert time.monotonic() - began < 10, "pyserial's own takes 0.15 s each"
     port.close()

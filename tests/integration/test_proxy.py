@@ -176,12 +176,12 @@ def test_cut_after_n_bytes_cuts_inside_a_frame(proxy, pair):
 
 
 def test_delay_takes_its_time_and_keeps_the_order(proxy, pair):
-    proxy.delay(0.2, DOWN)
+    proxy.delay(1, DOWN)
     start = time.monotonic()
     pair.broker.sendall(frames.puback(1))
     pair.broker.sendall(frames.puback(2))
     assert received(pair.node, 8) == frames.puback(1) + frames.puback(2)
-    assert 0.2 <= time.monotonic() - start < 0.39
+    assert 1 <= time.monotonic() - start < 2, "one after the other would take two"
 
 
 def test_delayed_frames_die_with_their_sender(proxy, pair):
