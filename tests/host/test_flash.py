@@ -10,8 +10,10 @@ import threading
 import pytest
 
 from tests.host import firmware_images
+from tests.host.virtual import PROMPT
 from tools import errors
 from tools.board import images, releases
+from tools.sim.board.chips import CHIPS
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)")
 PULLS = 50 if os.environ.get("MOTE_SOAK") else 2
@@ -25,6 +27,24 @@ def test_from_an_empty_flash_to_a_prompt(mote, virtual, image):
     assert "with MicroPython v1.25.0 (Generic ESP32 module with ESP32)" in said
     assert board.flash.read(0x1000, os.path.getsize(image)) == image.read_bytes()
     assert not board.noticed()
+
+
+@pytest.mark.parametrize("chip, other", zip(CHIPS, [*CHIPS][1:] + [*CHIPS][:1], strict=True))
+def test_every_chip_gets_its_own_image_and_no_other(mote, virtual, image, chip, other):
+    """Images made here, with the headers of each chip: only that of the ESP32 is at hand as published."""
+    board = virtual(image=False, chip=chip, flash_bytes=8 << 20)
+    url = board.rfc2217().url
+    image.write_bytes(firmware_images.small(other))
+    status, _, said = mote("flash", "--port", url, "--image", image)
+    assert status == errors.FAILED and f"is for {other}, the board at {url} is {chip} (" in said
+    assert board.flash.read(0, board.flash.size_bytes).count(0xFF) == board.flash.size_bytes
+    image.write_bytes(firmware_images.small(chip))
+    status, said, error = mote("flash", "--port", url, "--image", image, "--json")
+    assert status == errors.DONE, error
+    answer = json.loads(said)
+    assert (answer["chip"], answer["micropython"], answer["machine"]) == (chip, "v1.25.0", board.chip.model)
+    assert (answer["mac"], answer["flash_bytes"]) == ("24:6f:28:a1:b2:c3", 8 << 20)
+    assert board.await_said(PROMPT) and not board.noticed()
 
 
 def test_the_official_image(mote, virtual):

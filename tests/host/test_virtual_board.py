@@ -12,6 +12,7 @@ from esptool import FatalError, cmds
 from tests.host import firmware_images
 from tools.board import images, ports
 from tools.sim.board.board import HARD, SOFT, WATCHDOG, VirtualBoard
+from tools.sim.board.chips import CHIPS
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)", "ignore:Exception in thread")
 LIMIT_S = 60
@@ -64,7 +65,7 @@ def connected(board):
     return cmds.run_stub(cmds.detect_chip(port)), port
 
 
-@pytest.mark.parametrize("chip", ["esp32", "esp32s3", "esp32c6"])
+@pytest.mark.parametrize("chip", CHIPS)
 def test_esptool_flashes_every_chip_which_then_runs_micropython(tmp_path, chip):
     image = firmware_images.small(chip)
     with VirtualBoard(tmp_path / "flash", chip) as board:
@@ -82,7 +83,7 @@ def test_esptool_flashes_every_chip_which_then_runs_micropython(tmp_path, chip):
         assert not board.noticed()
 
 
-@pytest.mark.parametrize("chip", ["esp32", "esp32s3"])
+@pytest.mark.parametrize("chip", ["esp32", "esp32s2", "esp32s3"])
 def test_the_rom_is_there_without_the_stub_too(tmp_path, chip):
     image = firmware_images.small(chip, app_bytes=4_000)
     with VirtualBoard(tmp_path / "flash", chip) as board:

@@ -12,19 +12,21 @@ _XTAL_DIVIDER_40_MHZ = 347  # UART clock divider that autobaud finds at 115200 b
 _FLASH_KIND = 0x40EF  # Winbond W25Q; the third byte is the logarithm of the size
 
 
-def _security_info(chip_id):
-    """Flags, count, seven key purposes, chip id, version of the interface: little endian."""
-    return bytes(12) + chip_id.to_bytes(4, "little") + bytes(4)
+def _security_info(name, chip_id):
+    """Flags, count, seven key purposes, chip id, version of the interface: little endian. ESP32 does not know the
+    command, the answer of ESP32-S2 ends before its id."""
+    begin, end = bytes(12), chip_id.to_bytes(4, "little") + bytes(4)
+    return {"esp32": None, "esp32s2": begin}.get(name, begin + end)
 
 
-def _chip(name, model, banner, security=True):
+def _chip(name, model, banner):
     rom = CHIP_DEFS[name]
-    info = _security_info(rom.IMAGE_CHIP_ID) if security else None
-    return Chip(name, info, model, rom.BOOTLOADER_FLASH_OFFSET, banner)
+    return Chip(name, _security_info(name, rom.IMAGE_CHIP_ID), model, rom.BOOTLOADER_FLASH_OFFSET, banner)
 
 
 CHIPS = {
-    "esp32": _chip("esp32", "Generic ESP32 module with ESP32", "ets Jul 29 2019 12:21:46", security=False),
+    "esp32": _chip("esp32", "Generic ESP32 module with ESP32", "ets Jul 29 2019 12:21:46"),
+    "esp32s2": _chip("esp32s2", "Generic ESP32S2 module with ESP32S2", "ESP-ROM:esp32s2-rc4-20191025"),
     "esp32s3": _chip("esp32s3", "Generic ESP32S3 module with ESP32S3", "ESP-ROM:esp32s3-20210327"),
     "esp32c3": _chip("esp32c3", "ESP32C3 module with ESP32C3", "ESP-ROM:esp32c3-api1-20210207"),
     "esp32c6": _chip("esp32c6", "ESP32C6 module with ESP32C6", "ESP-ROM:esp32c6-20220919"),
