@@ -135,6 +135,31 @@ def test_onto_a_board_with_what_is_on_its_buses(provision, virtual, tmp_path):
     assert json.loads(said) == {"nodes": ["esp32-a1b2c3"], "files": [], "labels": {"esp32-a1b2c3": "MOTE:esp32-a1b2c3"}}
 
 
+def test_a_board_keeps_what_nothing_is_said_about(provision, mote, virtual, tmp_path):
+    board = virtual()
+    url = board.rfc2217().url
+    soil = {"driver": "analog", "kind": "soil", "pin": 33}
+    status, _, error = provision("--port", url, "--id", "shed-1", "--name", "Shed", "--set", "mqtt.path=/mqtt",
+                                 "--set", f"sensors.soil={json.dumps(soil)}", "--set", "telemetry.interval_s=5")
+    assert status == errors.DONE, error
+    before = json.loads(on_board(board, tmp_path)["config.json"])
+    status, _, error = mote("provision", "--port", url, "--wifi", "work", "--yes")
+    assert status == errors.DONE, error
+    assert json.loads(on_board(board, tmp_path)["config.json"])["mqtt"] == before["mqtt"]
+    status, _, error = mote("provision", "--port", url, "--broker", "192.0.2.2:1884", "--yes",
+                            "--set", "telemetry.interval_s=null", "--set", "node.area=Garden")
+    assert status == errors.DONE, error
+    assert json.loads(on_board(board, tmp_path)["config.json"]) == {
+        "schema": 1, "node": {"id": "shed-1", "name": "Shed", "area": "Garden"}, "sensors": {"soil": soil},
+        "wifi": {**before["wifi"], "work": {"password": "correct horse"}}, "telemetry": {"interval_s": None},
+        "mqtt": {"host": "192.0.2.2", "port": 1884}}
+    template = tmp_path / "anew.json"
+    template.write_text('{"schema": 1, "mqtt": {"host": "192.0.2.9"}}')
+    status, _, error = provision("--port", url, "--from", template)
+    assert status == errors.DONE, error
+    assert json.loads(on_board(board, tmp_path)["config.json"])["node"]["id"] == "esp32-a1b2c3"
+
+
 def test_what_no_driver_knows_is_remarked_upon():
     sensors, remarks = i2c.proposed([(0, 0x3C, None), (0, 0x76, 0x60), (1, 0x76, 0x60), (0, 0x77, 0x60)])
     assert list(sensors) == ["air", "air2"] and "0x3c of bus 0" in remarks[0]

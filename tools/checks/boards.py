@@ -83,9 +83,10 @@ def _sensors(board, document):
                 + (_listed(there) or "nothing at all is on the bus")))
     sensors, _ = i2c.proposed([(bus, address, None) for bus, address in sorted(there - named)])
     for options in sensors.values():
-        found.append(Finding("sensors", f"a chip at {options['address']} of bus {options['bus']} is not configured",
-                             "it is not read", f"mote config set NODE sensors.NAME.driver={options['driver']} "
-                             f"sensors.NAME.address={options['address']}"))
+        at = options["address"]
+        found.append(Finding("sensors", f"a chip at {at} (0x{at:02x}) of bus {options['bus']} is not configured",
+                             "it is not read", "with a name for it: mote config set NODE "
+                             f"sensors.NAME.driver={options['driver']} sensors.NAME.address={at}"))
     return found
 
 

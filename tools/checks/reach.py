@@ -13,6 +13,7 @@ from tools import connection, errors
 from tools.checks import Finding
 
 _TIMEOUT_S = 3
+_ELSEWHERE = ("192.0.2.1", 9)  # RFC 5737: nobody's
 _SOON_DAYS = 30
 _CLOCK_S = 30  # beyond this certificates and time stamps begin to be judged wrongly
 _LOCAL = ("localhost", "127.", "::1")
@@ -24,7 +25,8 @@ _HELP = (
      "mqtt.user and mqtt.password are wrong"),
     ("hung up", "mqtt.user and mqtt.password, or mqtt.tls, as the broker wants them"),
     ("refused", "start the broker; let it listen beyond localhost (Mosquitto: `listener 1883`)"),
-    ("name", "mqtt.host: write it right, or take the broker's address"),
+    ("name", "mote provision --broker ADDRESS, with the name written right, or the broker's IP address"),
+    ("no route", "mote provision --broker ADDRESS: nobody has this one in the network of this computer"),
 )
 _ELSE = "is the address right, does the broker run?"
 
@@ -35,7 +37,8 @@ def findings(document, board=True):
     found = []
     if board and mqtt["host"].startswith(_LOCAL):
         found.append(Finding("mqtt.host", f"{mqtt['host']} is the board itself", "it will never find a broker there",
-                             "mote provision --broker ADDRESS, with this computer's address on the network"))
+                             f"mote provision --broker {own_address()}, if it runs on this computer, and listens "
+                             "beyond localhost (Mosquitto: `listener 1883`)"))
     with contextlib.ExitStack() as stack:
         target = _target(mqtt, stack)
         if target.tls:
@@ -48,6 +51,14 @@ def findings(document, board=True):
             what = next((help for sign, help in _HELP if sign in reason.lower()), _ELSE)
             found.append(Finding("mqtt", reason, "the node will not get online", what))
     return found + _clock((document.get("time") or {}).get("servers") or ["pool.ntp.org"])
+
+
+def own_address():
+    """This computer's address in its network, as far as it can be told."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(_ELSEWHERE)  # sends nothing: the system picks the way out
+        return sock.getsockname()[0]
+    return "ADDRESS"
 
 
 def _target(mqtt, stack):

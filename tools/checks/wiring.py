@@ -24,7 +24,7 @@ def findings(document, chip):
         if pin is not None:
             found += _pin("board." + key, pin, key, {}, pins, chip)
             users.setdefault(pin, []).append(("board." + key, key))
-    return found + _pins_used_twice(users) + _buses(document, users, pins, chip)
+    return found + _pins_used_twice(users, pins) + _buses(document, users, pins, chip)
 
 
 def _pin(key, pin, driver, options, pins, chip):
@@ -63,13 +63,13 @@ def _some(pins):
     return ", ".join(map(str, sorted((pins.adc1 & pins.exist) - bad)[:4]))
 
 
-def _pins_used_twice(users):
+def _pins_used_twice(users, pins):
     found = []
     for pin, uses in sorted(users.items()):
         keys = [key for key, _ in uses]
         if len(uses) > 1 and any(driver != _SHARED for _, driver in uses):
             found.append(Finding(keys[0], f"GPIO {pin} is used by {' and '.join(keys)}", "each disturbs the other",
-                                 f"mote config set NODE {keys[-1]}=PIN"))
+                                 f"move a wire, then: mote config set NODE {keys[-1]}=PIN, with one of {_some(pins)}"))
     return found
 
 
@@ -97,5 +97,5 @@ def _buses(document, users, pins, chip):
             if pin in users:
                 key = users[pin][0][0]
                 found.append(Finding(key, f"GPIO {pin} is on I2C bus {bus}, which sensors use", "neither works",
-                                     f"mote config set NODE {key}=PIN"))
+                                     f"move the wire, then: mote config set NODE {key}=PIN, with one of {_some(pins)}"))
     return found

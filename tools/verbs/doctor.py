@@ -101,12 +101,21 @@ def elsewhere(args):
         ports = computer.port_findings() if not args.port else []
         found += ports
         if not ports:
-            more, document = boards.findings(serial_ports.chosen(args.port or None))
-            found += more + (reach.findings(document) if document else [])
+            name = serial_ports.chosen(args.port or None)
+            more, document = boards.findings(name)
+            found += for_this(more + (reach.findings(document) if document else []), document, name)
     if args.config:
         document = run_verb.read_config(args.config)
         found += wiring.findings(document, args.chip) + reach.findings(document)
     return found
+
+
+def for_this(found, document, name):
+    """What to type about the board at the port `name`, ready to be pasted: with its own node, with this port."""
+    node = ((document or {}).get("node") or {}).get("id") or "NODE"
+    return [finding._replace(do=finding.do.replace("config set NODE ", f"config set {node} ")
+                             .replace("mote provision --broker", f"mote provision --port {name} --broker"))
+            for finding in found]
 
 
 def at_broker(args):

@@ -5,6 +5,8 @@ import json
 import os
 import sys
 
+from firmware import config as table
+from firmware import desired
 from tools import ROOT, asking, connection, errors, keys, labels, provisioning, topics
 from tools.board import files, i2c, options
 from tools.verbs import deploy
@@ -13,6 +15,7 @@ HELP = "write a node's configuration: Wi-Fi, broker, sensors, credentials of its
 EXAMPLE = "mote provision --port /dev/ttyUSB0 --name Greenhouse --broker mqtt://192.168.1.10 --wifi my-network"
 
 _LEFT_OUT = "-"
+_OF_A_BROKER = ("tls", "path")
 
 
 def add_arguments(parser):
@@ -31,7 +34,7 @@ def add_arguments(parser):
 def add_document(parser):
     """What the configuration is made of; `mote up` takes the same."""
     parser.add_argument("--from", dest="template", metavar="FILE",
-                        help="start from this configuration (default: config.json.example without its sensors)")
+                        help="start from this configuration (default: the board's own; without one, from nothing)")
     parser.add_argument("--wifi", metavar="SSID",
                         help="the network; its password comes from MOTE_WIFI_PASSWORD, or is asked for")
     parser.add_argument("--id", metavar="NODE", help="what the node is called in topics (default: chip and MAC)")
@@ -61,8 +64,8 @@ def run(args):
         raise errors.UserError("--out needs --id: without a board nobody knows its MAC")
     if args.label != labels.PLAIN and not args.out:
         raise errors.UserError("--label is for the labels.html of --out DIR")
-    document = settled(template(args), args)
     if args.out:
+        document = settled(template(args), args)
         document = complete(document, args, topics.node_id(args.id))
         label.of(args.id, document)  # raises for one that cannot be, before anything is written
         os.makedirs(args.out, exist_ok=True)
@@ -72,7 +75,8 @@ def run(args):
     [name] = options.ports(args)
     with deploy.connected(name) as board:
         try:
-            document = onto_board(board, document, args, files.look(board))
+            state = files.look(board)
+            document = onto_board(board, settled(beginning(board, args), args), args, state)
         except (KeyboardInterrupt, errors.UserError):
             with contextlib.suppress(errors.UserError):
                 board.restart()  # it goes on as it was
@@ -134,13 +138,34 @@ def template(args):
 
 def onto_board(board, document, args, state):
     """Complete a document for the board at its prompt, write it there, and return it."""
-    node = topics.node_id(args.id) if args.id else default_id(state)
+    node = topics.node_id(args.id or document.get("node", {}).get("id") or default_id(state))
     if not document.get("sensors"):
         document = {**document, "sensors": sensors(board, args)}
     document = complete(document, args, node)
     files.write(board, "config.json", provisioning.text_of(document))
     keep(node, document)
     return document
+
+
+def beginning(board, args):
+    """The document to start from: that of --from, else that of the board at its prompt (None: there is none), so that
+    what nothing is said about stays as it is."""
+    own = on_it(board) if board and not args.template else {}
+    if not own:
+        return template(args)
+    if args.broker or args.profile:  # how it spoke to its old broker does not count for another one
+        own["mqtt"] = {key: value for key, value in own["mqtt"].items() if key not in _OF_A_BROKER}
+    return own
+
+
+def on_it(board):
+    """The configuration of the board at its prompt; {} where there is none that a node would obey."""
+    said = board.run("try:\n print(open('config.json').read())\nexcept OSError:\n pass")
+    try:
+        document = desired.parsed(said.encode())
+    except desired.ConfigError:
+        return {}
+    return {} if table.mistakes(document) else document
 
 
 def default_id(state):

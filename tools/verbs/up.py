@@ -1,11 +1,13 @@
 """`mote up`: everything in one go, from a new board to a node that is online with its first reading."""
 
+import contextlib
 import json
 import sys
 import time
 
 from tools import connection, errors, provisioning, topics, tracebacks
 from tools.board import files, flasher, options, ports, repl
+from tools.checks import reach
 from tools.verbs import flash, provision
 
 HELP = "flash, deploy, provision and start a board, and wait until its node is online"
@@ -13,6 +15,7 @@ EXAMPLE = "mote up --port /dev/ttyUSB0 --broker mqtt://192.168.1.10 --wifi my-ne
 
 _ONLINE_S = 120  # joining may take 20 s, a first time a lookup as long; then a session, discovery, a reading
 _LISTEN_S = 0.1
+_ABOUT = ("ts", "boot", "seq")  # of a reading; the rest is measured
 _LOCAL = ("localhost", "127.", "::1")
 
 
@@ -27,16 +30,19 @@ def add_arguments(parser):
 
 def run(args):
     args.out = None
-    document = provision.settled(provision.template(args), args)
-    target = connection.target(args)
     [name] = options.ports(args)
-    if "://" not in name and target.host.startswith(_LOCAL):
-        raise errors.UserError("a board cannot reach this computer as localhost: name its address in --broker")
+    if args.broker or args.profile:
+        reached_by(name, args)  # raises, before anything is done
     began = time.monotonic()
     wanted = files.wanted()
     with ports.opened(name) as port:
-        board = at_prompt(port, name, args)
-        state = files.look(board)
+        board = repl.Repl(port, name)
+        state = looked_at(board, args)
+        document, target = settled(board, state, args)
+        if state is None:
+            flash.flash(port, name, args, options.firmware(args), lambda text: say(args, text))
+            board.enter()
+            state = files.look(board)
         todo = files.plan(wanted, state)
         say(args, f"{len(todo.send)} of {len(wanted)} files to send, {todo.bytes:,} bytes")
         show = flasher.bar("sending")
@@ -49,25 +55,52 @@ def run(args):
         say(args, f"{node} is configured: {', '.join(document['sensors']) or 'no sensors'}")
         result = awaited(board, node, document, target, args)
     result.update(node=node, seconds=round(time.monotonic() - began, 1), sent=len(todo.send))
-    print(json.dumps(result) if args.json else
-          f"{node} is online after {result['seconds']} s; {result['sensor']}: {json.dumps(result['reading'])}")
+    print(json.dumps(result) if args.json else summary(node, document, result, args))
     return errors.DONE
 
 
-def at_prompt(port, name, args):
-    """The board's prompt, after flashing where that was asked for or nothing usable is on it."""
-    board = repl.Repl(port, name)
-    if not args.image and not args.erase:
-        try:
-            board.enter()
-            files.look(board)
-            return board
-        except errors.UserError as error:
-            say(args, f"{error}; flashing it")
-    firmware = options.firmware(args)
-    flash.flash(port, name, args, firmware, lambda text: say(args, text))
-    board.enter()
-    return board
+def summary(node, document, result, args):
+    """The last words for a person: what there is now, and how to go on."""
+    reading = {name: value for name, value in (result["reading"] or {}).items() if name not in _ABOUT}
+    at = f" --broker {args.broker}" if args.broker else ""
+    return "\n".join([
+        f"{node} is online after {result['seconds']} s",
+        *([f"  {result['sensor']}: " + ", ".join(f"{name} {value}" for name, value in reading.items())]
+          if reading else []),
+        f"Home Assistant, at the same broker, shows it as {document['node']['name']}. Here: mote watch{at}"])
+
+
+def reached_by(name, args):
+    """The broker, as the board at a port is to reach it. Raises UserError when it cannot."""
+    target = connection.target(args)
+    if "://" not in name and target.host.startswith(_LOCAL):
+        raise errors.UserError("a board cannot reach this computer as localhost: name its address in --broker "
+                               f"({reach.own_address()})")
+    return target
+
+
+def looked_at(board, args):
+    """The State of a board that needs no flashing, at its prompt; None for one that does, or is to be flashed."""
+    if args.image or args.erase:
+        return None
+    try:
+        board.enter()
+        return files.look(board)
+    except errors.Trouble as error:
+        say(args, f"{error.what}: flashing it")
+        return None
+
+
+def settled(board, state, args):
+    """(document, broker) by the options and the person's answers, before anything is done to the board."""
+    try:
+        document = provision.settled(provision.beginning(board if state else None, args), args)
+        return document, reached_by(board.name, args)
+    except (KeyboardInterrupt, errors.UserError):
+        if state:
+            with contextlib.suppress(errors.UserError):
+                board.restart()  # it goes on as it was
+        raise
 
 
 def awaited(board, node, document, target, args):
