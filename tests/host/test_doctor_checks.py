@@ -304,7 +304,7 @@ def test_sensors_that_do_not_answer_and_chips_that_nobody_reads(examine, virtual
     prepare(line)
     found = examine(line)
     assert "35 of bus 0 answers" in found["nothing answers at 118 (0x76) of bus 0"]
-    assert "driver=bh1750" in found["a chip at 35 of bus 0 is not configured"]
+    assert "driver=bh1750" in found["a chip at 35 (0x23) of bus 0 is not configured"]
 
 
 def write_main(board, text):
