@@ -1,8 +1,8 @@
-"""What nodes say, for people: a line a message, and a table of how things stand. Pure."""
+"""What nodes say, for people: a line a message, and a table of how things stand."""
 
 import time
 
-from tools import topics
+from tools import topics, tracebacks
 
 
 def clock(t):
@@ -65,7 +65,15 @@ class Fleet:
 
     def _tell_info(self, t, node, data):
         self._info[node] = data
+        if "rescue" in data:
+            crash = data["rescue"]
+            why = topics.text(tracebacks.Mapper().brief(crash)) if isinstance(crash, str) else "nobody knows why"
+            return f"is {self._who(node)}, in its recovery program: {why}"
         return f"is {self._who(node)}, boot {data.get('boot')}, chips {data.get('chips')}"
+
+    def _tell_log(self, t, node, data):
+        said = tracebacks.Mapper().text("\n".join(topics.lines(data)).strip())
+        return "log: " + " | ".join(line.strip() for line in said)
 
     def _tell_telemetry(self, t, node, data):
         sensor = topics.text(data["sensor"])
@@ -93,6 +101,6 @@ class Fleet:
 
 def _fits(kind, data):
     """Whether data has the shape that this kind of message should have; others are shown as they are."""
-    if kind == "status":
+    if kind in ("status", "log"):
         return isinstance(data, str)
     return isinstance(data, list if kind == "backlog" else dict)

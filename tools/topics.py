@@ -63,6 +63,12 @@ def document(payload):
     return value if isinstance(value, dict) else {}
 
 
+def lines(payload):
+    """A payload of several lines as a list of them, each as safe to print as `text`."""
+    decoded = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else str(payload)
+    return [text(line) for line in decoded.split("\n")]
+
+
 def text(payload):
     """A payload as text that is safe to print: no control characters, so that no node can steer the terminal."""
     decoded = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else str(payload)

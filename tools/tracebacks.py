@@ -24,6 +24,7 @@ class Mapper:
         """The lines to show for one line of the log."""
         frame = _FRAME.match(text)
         if frame:
+            self._inside = True  # also where the beginning is cut off: what is kept over a reset is the end
             return _frame(*frame.groups())
         if text.startswith("Traceback (most recent call last)"):
             self._inside = True
@@ -35,6 +36,13 @@ class Mapper:
     def text(self, text):
         """All lines of a text."""
         return [shown for line in text.splitlines() for shown in self.line(line)]
+
+    def brief(self, text):
+        """A whole traceback in one line: what was raised, and where."""
+        lines = self.text(text.rstrip())
+        frames = [_FRAME.match(line) for line in lines if _FRAME.match(line)]
+        where = f" ({frames[-1][2]}:{frames[-1][3]}, in {frames[-1][4]})" if frames else ""
+        return (lines[-1] if lines else "") + where
 
     def _error(self, text):
         """The last line: its class, and names in quotes, are ours again."""

@@ -1,6 +1,7 @@
 """`mote monitor`: the log of a node, whatever happens to the cable; tracebacks that lead to the source."""
 
 import ast
+import json
 import os
 import threading
 import time
@@ -35,9 +36,20 @@ def test_a_frame_leads_to_file_function_and_line():
 
 
 def test_what_is_not_ours_stays_as_it_is():
-    said = ['  File "asyncio/core.py", line 1, in run', "VOID: a line of the log", "link: online",
+    said = ["VOID: a line of the log", "link: online", '  File "asyncio/core.py", line 1, in run',
             '  File "firmware.gone", line 3, in f']
     assert tracebacks.Mapper({"VOID": "ConfigError"}).text("\n".join(said)) == said
+
+
+def test_a_traceback_without_its_beginning_is_led_back_too():
+    """What is kept over a reset is the end of it."""
+    line, text = function_line("firmware/node.py", "run")
+    said = f'ending", line 3, in f\n  File "firmware.node", line {line}, in isdigit\nVOID: no\nVOID: a line of the log'
+    mapper = tracebacks.Mapper({"VOID": "ConfigError"})
+    assert mapper.text(said) == ['ending", line 3, in f', f'  File "firmware/node.py", line {line}, in run',
+                                 f"    {text}", "ConfigError: no", "VOID: a line of the log"]
+    assert mapper.brief(said[:-24]) == f"ConfigError: no (firmware/node.py:{line}, in run)"
+    assert mapper.brief("") == ""
 
 
 @pytest.mark.skipif(not micropython.available(), reason="no MicroPython here")
@@ -90,3 +102,39 @@ def test_over_mqtt(mote, broker, base):
 def test_a_port_that_was_never_there(mote):
     status, _, said = mote("monitor", "--port", "/dev/ttyNOTHING")
     assert status == errors.UNREACHABLE and "is the board plugged in" in said
+
+
+@pytest.fixture(scope="module")
+def crash():
+    """The end of a real traceback of shrunk code, as a board keeps it, and words of it that a person needs."""
+    if not micropython.available():
+        pytest.skip("no MicroPython here")
+    program = build.script("import sys, io\nsys.path.pop(0)\nfrom firmware import desired, starts\ntry:\n"
+                           "    desired.parsed(b'x')\nexcept Exception as error:\n    text = io.StringIO()\n"
+                           "    sys.print_exception(error, text)\n    print(text.getvalue()[30:])\n")
+    said = micropython.output("-c", program, path=build.path())
+    assert "ConfigError" not in said and "in parsed" not in said  # else it proves nothing
+    return said, ('firmware/desired.py', "parsed", "ConfigError: not JSON in UTF-8")
+
+
+def test_whatever_a_person_reads_has_the_names_of_the_source(mote, broker, base, crash):
+    """A crash in rescue's `info` and in the recorder's story, by every verb that shows one."""
+    text, words = crash
+
+    def report(there, payload):
+        there.say("log", f"start: hard\n{text}\n12:00:00 link: online\n", wait=False)
+        there.say("reply", {"id": json.loads(payload)["id"], "verb": "report", "ok": True}, wait=False)
+
+    where = ("--broker", f"127.0.0.1:{broker.port}", "--base", base)
+    with FakeNode(broker.port, base, status="rescue", answers={"command/report": report}) as node:
+        node.say("info", {"name": "Roof", "rescue": text}, retain=True)
+        shown = {"monitor": mote("monitor", node.id, "--seconds", "1", *where)[1],
+                 "watch": mote("watch", "--seconds", "1", *where)[1],
+                 "doctor": mote("doctor", "--wait", "1", *where)[1],
+                 "command": mote("command", node.id, "report", *where)[1]}
+        node.say("log", f"start: hard\n{text}\n", retain=True)  # so that the test need not meet a moment
+        shown["monitor's log"] = mote("monitor", node.id, "--seconds", "2", *where)[1].split("start: hard")[1]
+        node.say("log", "", retain=True)
+    for verb, said in shown.items():
+        assert all(word in said for word in words), (verb, said)
+        assert "\N{REPLACEMENT CHARACTER}" not in said, verb

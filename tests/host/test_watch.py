@@ -100,6 +100,8 @@ def test_without_nodes_it_says_so(mote, broker, base):
     ("status", "sleeping", "is sleeping"),
     ("info", INFO, "is Greenhouse, Garden, MicroPython 1.29.0, generic, boot 7, chips simulated"),
     ("telemetry", {"sensor": "air", "temperature": 1}, "air           temperature 1"),
+    ("info", {"name": "Roof", "rescue": None}, "is Roof, in its recovery program: nobody knows why"),
+    ("log", "start: hard\n12:00:00 link: online\n", "log: start: hard | 12:00:00 link: online"),
     ("event", {"sensor": "door", "event_type": "press"}, "door          press"),
     ("backlog", [{}, {}], "2 readings from before"),
     ("diagnostics", {"produced": 3, "dropped": {"overflow": 1}}, "diagnostics: produced 3, dropped overflow 1"),
@@ -122,6 +124,8 @@ def test_the_terminal_is_not_at_the_mercy_of_nodes():
     lines.append(fleet.take(0, "fake-1", "event", {"sensor": evil, "event_type": evil}))
     lines.append(fleet.take(0, "fake-1", "diagnostics", {"produced": evil, "dropped": {evil: evil}}))
     lines.append(fleet.take(0, "fake-1", "reply", evil))
+    lines.append(fleet.take(0, "fake-1", "log", evil))
+    lines.append(fleet.take(0, "fake-1", "info", {"rescue": evil}))
     for line in lines + fleet.table(1):
         assert line.isprintable()
 

@@ -5,7 +5,7 @@ import re
 import secrets
 import textwrap
 
-from tools import arguments, connection, errors, keys, patching, topics
+from tools import arguments, connection, errors, keys, patching, topics, tracebacks
 
 HELP = "tell a node to do something now, and print its reply"
 EXAMPLE = "mote command esp32-a1b2c3 identify"
@@ -71,7 +71,7 @@ def await_reply(link, node, request_id, wait_s):
         if message.topic.endswith("/status"):
             status = topics.text(message.payload)
         elif message.topic.endswith("/log"):  # what `report` tells of the time before, said before its reply
-            log = [topics.text(line) for line in message.payload.split(b"\n") if line]
+            log = [line for line in topics.lines(message.payload) if line]
         elif topics.document(message.payload).get("id") == request_id:
             return {**topics.document(message.payload), **({"log": log} if log else {})}
     known = {None: f"no node of this name has been at {link.target.host}:{link.target.port}",
@@ -85,4 +85,5 @@ def text(node, reply):
         return topics.text(f"{node}: refused: {reply.get('error')}")
     more = {key: value for key, value in reply.items() if key not in ("id", "verb", "ok", "error", "log")}
     head = topics.text(f"{node}: {reply.get('verb')} done")
-    return "\n".join([head, *("  " + line for line in [*patching.lines(more), *reply.get("log", ())])])
+    log = tracebacks.Mapper().text("\n".join(reply.get("log", ())))
+    return "\n".join([head, *("  " + line for line in [*patching.lines(more), *log])])

@@ -5,7 +5,7 @@ import json
 import textwrap
 import time
 
-from tools import arguments, battery, connection, errors, topics
+from tools import arguments, battery, connection, errors, topics, tracebacks
 from tools.board import ports as serial_ports
 from tools.board.pins import PINS
 from tools.checks import Finding
@@ -160,6 +160,14 @@ def status(messages):
     return words[0] if words else None
 
 
+def crashed(messages):
+    """What a node in rescue says that it ended with, as the end of a sentence."""
+    infos = [topics.document(payload).get("rescue") for topic, payload in messages.items() if topic.endswith("/info")]
+    if not infos or not isinstance(infos[0], str):
+        return ""
+    return topics.text("; before, it ended with " + tracebacks.Mapper().brief(infos[0]))
+
+
 def findings(nodes):
     """What is wrong with what is kept, node by node."""
     found = []
@@ -173,7 +181,7 @@ def findings(nodes):
                                  "if it is gone for good, Home Assistant goes on showing it as unavailable",
                                  f"switch it on, or, when it is gone: mote doctor --clean {node}"))
         elif word == "rescue":
-            found.append(Finding(node, "runs its recovery program", "it takes no measurements",
+            found.append(Finding(node, "runs its recovery program" + crashed(messages), "it takes no measurements",
                                  f"mote config get {node}"))
         for topic in sorted(messages):
             if "/command/" in topic:

@@ -13,7 +13,7 @@ EXAMPLE = "mote monitor --port /dev/ttyUSB0"
 _RETRY_S = 0.5  # a board that is plugged in again is there within seconds
 _PIECE_S = 0.1
 _QUIET_S = 0.3  # a line without an end is shown after this
-_KINDS = ("status", "log", "event/+", "config", "reply")
+_KINDS = ("status", "info", "log", "event/+", "config", "reply")
 
 
 def add_arguments(parser):
@@ -42,8 +42,16 @@ def over_mqtt(args, node):
         for message in link.messages(args.seconds):
             _, kind, below = topics.split(target.base, message.topic)
             stamp = time.strftime("%H:%M:%S", time.localtime(message.t))
-            for line in mapper.text(topics.text(message.payload)):
+            for line in mapper.text("\n".join(said(kind, message.payload))):
                 print(f"{stamp} {line if kind == 'log' else f'[{below or kind}] {line}'}", flush=True)
+
+
+def said(kind, payload):
+    """The lines to show of a message; of what a node is, only the traceback that led to rescue."""
+    if kind != "info":
+        return topics.lines(payload)
+    crash = topics.document(payload).get("rescue")
+    return topics.lines(crash) if isinstance(crash, str) else []
 
 
 def over_serial(name, deadline, say):

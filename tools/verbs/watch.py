@@ -49,7 +49,7 @@ def decoded(base, message):
         return None
     node, kind, below = parts
     if kind in ("status", "log"):
-        return node, kind, topics.text(message.payload)
+        return node, kind, "\n".join(topics.lines(message.payload))
     try:
         data = topics.decode(message.payload)
     except ValueError:
