@@ -62,7 +62,7 @@ def prove(fetch, board, settings, online):
     starts = fetch("firmware.starts")
     starts.prove(board, None)
     try:
-        if online:
+        if online and not settings.spare:
             starts.prove(board, fetch("firmware.desired").stored(board)["patch"])
     except MemoryError:  # rescue then relies on what was well before
         board.log("config: not enough memory to note that it is well")

@@ -3,9 +3,9 @@
 Functions over `settings`, which stays: `effective`, the configuration that the parts obey; `report`, what is to be
 reported of it as (state, reason, mistakes), out of which firmware/reported.py makes the document; `revision`; `trial`,
 whether what is obeyed is on trial ("first": since this very start; "wake": this is the wake after the sleep that
-belongs to it); `moved`, whether that leads to another broker; `found`, 1 when the document on trial has come again, 2
-when with the next revision, which is the operator's second word. This code and the `table` (firmware.config) may leave
-memory in between.
+belongs to it); `moved`, whether that leads to another broker; `spare`, whether config.json is wrong, and the copy of
+the one that worked last stands in; `found`, 1 when the document on trial has come again, 2 when with the next revision,
+which is the operator's second word. This code and the `table` (firmware.config) may leave memory in between.
 """
 
 import json
@@ -26,7 +26,7 @@ class Settings:
     effective = None
     report = ()
     revision = 0
-    trial = moved = False
+    trial = moved = spare = False
     found = 0
     refused = 0  # documents and commands that were not signed as config.key demands, or not new
 
@@ -56,16 +56,20 @@ def hold(board, table, settings, document):
     """Obey a stored document. Raises ConfigError when the base itself is wrong."""
     reason = document.get("why")
     state = "rolled-back" if reason else "applied"
-    base = _base(board, table)
+    base, fault = provisioned(board, table)
+    settings.spare = bool(fault)
     whole = table.merge(base, document["patch"])
     problems = table.check(whole)
+    if fault:
+        state, reason = "rejected", "the last config.json that worked is obeyed instead: " + fault.args[0]
+        board.log("config: " + reason)
     if problems:  # a newly provisioned base that the old patch does not fit: the base alone is known to be good
         whole, state, reason = base, "rejected", "the patch does not fit"
     settings.effective = table.filled(whole)
     first = document.get("first")
     settings.revision, settings.trial = document["revision"], "first" if first is True else first or "old" in document
     settings.moved = _moved(table, base, document)
-    settings.report = state, reason, problems
+    settings.report = state, reason, problems or (fault.args[1] if fault and fault.args[1:] else problems)
 
 
 def obey(board, table, settings, data):
@@ -115,11 +119,22 @@ def _moved(table, base, document):
     return old.get("host") != new.get("host") or (old.get("port") or usual) != (new.get("port") or usual)
 
 
-def _base(board, table):
+def provisioned(board, table):
+    """What was provisioned, and None; when config.json is wrong, the copy that firmware.starts kept of the last one
+    that worked, and why. Raises ConfigError when there is none."""
     try:
-        base = parsed(board.read_config())
-    except OSError as error:
-        raise ConfigError(str(error))
+        return _checked(table, board.read_config()), None
+    except (OSError, ConfigError) as error:
+        copy = board.files.load("base")
+        if not isinstance(error, ConfigError):
+            error = ConfigError(str(error))
+        if not copy:
+            raise error
+        return _checked(table, copy), error
+
+
+def _checked(table, data):
+    base = parsed(data)
     base = table.upgraded(base, base.get("schema", 1))
     problems = table.check(base)
     if problems:
@@ -163,7 +178,7 @@ def change(board, table, settings, revision, patch):
     """Check the whole, store it, and only then obey it."""
     if revision >= _MAX_REVISION:
         raise ConfigError("revision is not below %d" % _MAX_REVISION)
-    base = _base(board, table)
+    base = provisioned(board, table)[0]
     whole = table.merge(base, patch)
     problems = table.mistakes(whole)
     if problems:

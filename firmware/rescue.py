@@ -9,6 +9,7 @@ import asyncio
 import json
 
 RETRY_MS = 900_000  # then the node gets another start: what broke it may have passed
+SOON_MS = 90_000  # when it was the supply that ended the last start: most of them will be well
 _JOIN_S = 30  # above the board's own deadline for joining, which names its reason
 _CLOCK_S = 20  # four time servers, each with a deadline of its own
 _PING_MS = 20_000
@@ -30,13 +31,16 @@ class Rescue:
         self._began_ms = board.ticks_ms()
         self._waiting = []
         self._client = self._wire = self._top = None
-        self._ends = False
+        self._ends = self._failed = False
+        self._retry_ms = RETRY_MS
 
     def run(self):
         """Be there for orders, and in the end let the node start again. Raises what the board's reset raises, and
         ConfigError when not even config.json can be read."""
-        board = self._board
-        board.log("rescue: %s" % self._fetch("starts").crash(board.files))
+        board, starts = self._board, self._fetch("starts")
+        board.log("rescue: %s" % starts.crash(board.files))
+        if board.reset_cause == "power-on" and starts.early(board.files) > starts.LIMIT:  # and not by the button
+            self._retry_ms = SOON_MS
         self._desired("load")
         if self._settings.trial:  # what was on trial when the node ended for the last time is no way to the broker
             self._fetch("trial").roll_back(
@@ -47,6 +51,7 @@ class Rescue:
             try:
                 self._serve(configs[turn % len(configs)])
             except Exception as error:  # umqtt raises anything at a bad packet; the next attempt is all that matters
+                self._failed = True
                 board.log("rescue: %s %s" % (type(error).__name__, error))
             finally:
                 self._leave()
@@ -56,7 +61,7 @@ class Rescue:
 
     def _over(self):
         """Whether the node is to start: asked for, or it is time to try."""
-        if not self._ends and self._board.ticks_diff(self._board.ticks_ms(), self._began_ms) > RETRY_MS:
+        if not self._ends and self._board.ticks_diff(self._board.ticks_ms(), self._began_ms) > self._retry_ms:
             self._fetch("starts").once_more(self._board.files)
             self._ends = True
         return self._ends
@@ -67,21 +72,19 @@ class Rescue:
     def _configs(self):
         """Whole configurations to connect with: the last one that was well, and what is stored now."""
         table, board = self._fetch("config"), self._board
-        good = self._fetch("starts").proven(board)
+        good = self._fetch("starts").proven(board, self._settings.spare)
         found = [self._settings.effective]
         if good is not None:
-            base = json.loads(board.read_config())
-            found.insert(0, table.filled(table.merge(table.upgraded(base, base.get("schema", 1)), good)))
+            found.insert(0, table.filled(table.merge(self._fetch("desired").provisioned(board, table)[0], good)))
         return found
 
     def _serve(self, config):
         """One session, until it breaks or the node is to start. Raises whatever breaks it."""
         board, mqtt = self._board, config["mqtt"]
         board.feed()
-        if not board.joined():
-            asyncio.run(asyncio.wait_for(board.join(config["wifi"]), _JOIN_S))
+        asyncio.run(asyncio.wait_for(self._join(config["wifi"]), _JOIN_S))
         if mqtt["tls"] and board.time_s() is None:
-            asyncio.run(asyncio.wait_for(board.sync_time(config["time"]["servers"]), _CLOCK_S))
+            self._set_clock(config["time"]["servers"])
         name = config["node"]["id"] or board.default_id
         self._top = mqtt["base"] + "/" + name + "/"
         self._wire = self._simple.socket = self._fetch("blocking").Wire(board, mqtt, self._fetch("mqtt_ws").upgrade)
@@ -99,6 +102,22 @@ class Rescue:
         self._say_report()  # on which `mote config set` builds
         board.log("rescue: listening at " + self._top)
         self._listen()
+
+    async def _join(self, networks):
+        """Be in one of the networks: anew after a failure, since an association may be dead, or that of another
+        configuration."""
+        if self._failed:
+            await self._board.leave()
+        if not self._board.joined():
+            await self._board.join(networks)
+        self._failed = False
+
+    def _set_clock(self, servers):
+        """Certificates are judged by it; where nobody tells the time, by what the board knows to be past."""
+        try:
+            asyncio.run(asyncio.wait_for(self._board.sync_time(servers), _CLOCK_S))
+        except (OSError, asyncio.TimeoutError) as error:
+            self._board.log("rescue: no time: %s" % error)
 
     def _listen(self):
         board, pinged = self._board, self._board.ticks_ms()
@@ -185,7 +204,7 @@ class Rescue:
         """Leave what is stored on trial from the next start on, over the last configuration that was well."""
         board, desired, starts = self._board, self._fetch("desired"), self._fetch("starts")
         document = desired.stored(board)
-        good = starts.proven(board)
+        good = starts.proven(board, self._settings.spare)
         document["old"] = document.get("old") or {} if good is None else good
         document["first"] = True
         desired.store(board, document)

@@ -31,7 +31,8 @@ def follow(board, node, ending):
 def _power(board, fetch):
     """The section `power` of a configuration that wants deep sleep, else None; the node says what is wrong with it."""
     try:
-        text = board.read_config() + (board.files.load("config") or b"")
+        text = b"".join([board.files.load(name) or b"" for name in ("config", "base")])  # "base": config.json as it was
+        text += board.read_config()
         if text.find(b"deepsleep") < 0:
             return None
         desired = fetch("firmware.desired")

@@ -15,6 +15,7 @@ _STARTS = "starts"
 _CRASH = "crash"
 _CRASH_CHARACTERS = 1_000  # of a traceback: its end says most
 _GOOD = "good"
+_BASE = "base"
 
 
 def early(files):
@@ -43,21 +44,26 @@ def once_more(files):
 
 def prove(board, patch):
     """This start has lived long enough; where `patch` is not None, the node has also been online and well with it, so
-    that rescue can connect as it says."""
+    that rescue can connect as it says; and with config.json, of which a copy is kept, as that file may be damaged."""
     try:
         survived(board.files)
-        if patch is not None and patch != proven(board):
-            document = {"base": binascii.crc32(board.read_config()), "patch": patch}
+        if patch is not None and (patch != proven(board) or not board.files.load(_BASE)):
+            base = board.read_config()
+            document = {"base": binascii.crc32(base), "patch": patch}
+            board.files.save(_BASE, base)
+            base = None  # room
             board.files.save(_GOOD, json.dumps(document).encode())
     except OSError as error:  # flash that is full or worn out must not end a node that can still measure
         board.log("start not proved: %s" % error)
 
 
-def proven(board):
-    """The patch that `prove` kept, None when there is none or it belongs to another config.json."""
+def proven(board, spare=False):
+    """The patch that `prove` kept, None when there is none or it belongs to another config.json. `spare`: that is
+    damaged, and its copy stands in."""
     stored = board.files.load(_GOOD)
     document = json.loads(stored) if stored else {}
-    return document.get("patch") if document.get("base") == binascii.crc32(board.read_config()) else None
+    same = spare or document.get("base") == binascii.crc32(board.read_config())
+    return document.get("patch") if same else None
 
 
 def remember(files, error):

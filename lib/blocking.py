@@ -7,7 +7,10 @@ import asyncio
 OPEN_S = 20  # TCP, TLS, and a name that takes long
 READ_S = 10  # for the rest of what has begun to arrive; umqtt itself would wait for ever
 IDLE_S = 1  # for the first byte of a packet
-MAX_BYTES = 8_192  # of one message: a length that a peer claims must not take all memory
+MAX_BYTES = 8_192  # of one message: a length that a peer claims must not take all memory; of a longer one, so much
+SKIPPED_BYTES = 1_048_576  # at most, and of the rest: what is longer ends the connection
+SKIP_S = 30  # together with all other deadlines below a watchdog's two minutes
+_PIECE_BYTES = 512
 
 
 class Wire:
@@ -53,19 +56,32 @@ class Wire:
             self.head = self._last[0]
 
     def read(self, count):
-        """So many bytes; b"" when the peer has closed, None when none has begun to arrive and umqtt allows that."""
-        if not 0 <= count <= MAX_BYTES:
+        """So many bytes, and the first MAX_BYTES of more: a message that a broker keeps comes at each connection, and
+        must not end each; b"" when the peer has closed, None when none has begun to arrive and umqtt allows that."""
+        if not 0 <= count <= SKIPPED_BYTES:
             raise OSError("a message of %d bytes" % count)
-        data = bytearray(count)
+        data = bytearray(min(count, MAX_BYTES))
         try:
             whole = asyncio.run(asyncio.wait_for(self._fill(memoryview(data)), READ_S if self._patient else IDLE_S))
         except asyncio.TimeoutError:
             if self._patient:
                 raise OSError("silent within a packet")
             return None
+        if whole and count > MAX_BYTES:
+            whole = asyncio.run(asyncio.wait_for(self._skip(count - MAX_BYTES), SKIP_S))
         self.heard_ms = self._board.ticks_ms()
         self._last = bytes(data) if whole else b""
         return self._last
+
+    async def _skip(self, count):
+        """Read so many bytes and forget them; False when the peer has closed."""
+        piece = memoryview(bytearray(_PIECE_BYTES))
+        while count:
+            size = min(count, _PIECE_BYTES)
+            if not await self._fill(piece[:size]):
+                return False
+            count -= size
+        return True
 
     async def _fill(self, room):
         while room:

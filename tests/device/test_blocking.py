@@ -103,9 +103,18 @@ def test_a_peer_that_has_gone_gives_nothing():
 
 def test_no_length_is_believed():
     _, wire = connected()
-    for count in (-1, -9, 8_193, 2**28):
+    for count in (-1, -9, blocking.SKIPPED_BYTES + 1, 2**28):
         with raises(OSError):
             wire.read(count)
+
+
+def test_of_a_message_that_is_too_long_the_beginning_comes_and_the_rest_is_read_past():
+    board, wire = connected()
+    board.stream.coming = [b"a" * 8_000, b"b" * 90_000, b"c" * 2_000 + b"next"]
+    equal(wire.read(100_000), b"a" * 8_000 + b"b" * 192)
+    equal(wire.read(4), b"next")
+    board.stream.coming = [b"a" * 9_000, b""]
+    equal(wire.read(100_000), b"", "closed in the midst of it:")
 
 
 def test_what_is_written_is_written_whole_or_in_part_as_umqtt_asks():

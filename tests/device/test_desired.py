@@ -288,6 +288,32 @@ def gone():
     raise OSError("gone")
 
 
+def test_a_config_json_that_is_damaged_is_replaced_by_the_one_that_worked():
+    wrong = b'{"mqtt": {"host": "broker.test"}, "telemetry": {"qos": 7}}'
+    for damaged, reason, keys in ((b'{"mqtt": {"host', "not JSON", []), (wrong, "config.json", ["telemetry.qos"]),
+                                  (None, "gone", [])):
+        desk = Desk()
+        equal(desk.send(1, {"node": {"name": "Attic"}}), "reconnect")
+        desk.board.files.save("base", desk.board.config)
+        if damaged:
+            desk.board.config = damaged
+        else:
+            desk.board.read_config = gone
+        desk = desk.again()
+        report = desk.report()
+        equal((report["revision"], report["state"], report["config"]["node"]["name"]), (1, "rejected", "Attic"))
+        assert reason in report["reason"] and "instead" in report["reason"], report
+        equal([error["key"] for error in report["errors"]], keys)
+        equal((desk.settings.spare, desk.settings.effective["mqtt"]["password"]), (True, "base-mqtt-secret"))
+        equal(desk.send(2, {"node": {"name": "Attic"}, "telemetry": {"qos": 0}}), "live", "it can be changed:")
+        equal(desk.report()["state"], "applied")
+
+
+def test_without_a_copy_a_damaged_config_json_ends_the_node():
+    with raises(desired.ConfigError):
+        Desk(board=Board(b'{"mqtt": {"host'))
+
+
 def test_what_cannot_be_stored_is_not_applied():
     for send in (lambda desk: desk.send(1, {"telemetry": {"qos": 0}}), lambda desk: desk.key("telemetry.qos", b"0")):
         desk = Desk()

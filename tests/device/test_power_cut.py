@@ -16,7 +16,7 @@ SEED = 20_261_124
 SAVES = 1_000 if os.getenv("MOTE_SOAK") else 44
 TORN = (0, 5, 10)  # tenths of the operation that still happen
 BASE = {"mqtt": {"host": "broker.test", "password": "base-secret"}, "config": {"key": "0f" * 32}}
-FILES = ("config", "boot", "starts", "good", "crash", "n")
+FILES = ("config", "boot", "starts", "good", "base", "crash", "n")
 
 
 class Signed:

@@ -54,12 +54,45 @@ def test_what_was_proved_is_kept_for_the_same_base_only():
     equal(starts.proven(board), None, "provisioned anew:")
 
 
+def test_a_copy_of_config_json_is_kept_with_what_was_proved():
+    board = Board(BASE)
+    starts.prove(board, {})
+    equal(board.files.content["base"], board.config)
+    equal(starts.proven(board), {})
+    board.config = b"damaged"
+    equal(starts.proven(board), None)
+    equal(starts.proven(board, True), {}, "the copy stands in:")
+
+
 def test_proving_the_same_again_writes_nothing():
     board = Board(BASE)
     starts.prove(board, {"node": {"name": "Attic"}})
     before = board.files.content["good"]
     starts.prove(board, {"node": {"name": "Attic"}})
     assert board.files.content["good"] is before
+
+
+def test_a_flash_that_is_full_still_counts_starts_and_loses_nothing():
+    if flash.vfs is None:
+        return  # CPython has no littlefs that could be full
+    with flash.mounted(flash.Flash(flash.formatted())):
+        files = Store(flash.ROOT)
+        files.save("config", b"old" * 300)
+        starts.count(files)
+        filled = 0
+        try:
+            while True:
+                files.save("junk-%d" % filled, b"j" * 3_000)
+                filled += 1
+        except OSError as error:
+            assert filled and error.args[0] == 28, error
+        try:
+            files.save("config", b"new" * 300)
+            raise AssertionError("the flash is not full")
+        except OSError as error:
+            equal(error.args[0], 28)
+        equal([starts.count(files) for _ in range(2_000)], [False] * 3 + [True] * 1_997)
+        equal(files.load("config"), b"old" * 300)
 
 
 def test_a_flash_that_is_full_ends_no_node():

@@ -60,7 +60,7 @@ class Restarted:
         build.compile_text(text, os.path.join(self.code, "firmware", "drivers", "planted.mpy"), name="planted")
         self.provision(config)
         self._options = {"config": os.path.join(self._folder, "config.json"), "state": self.state, "chips": "none",
-                         "mac": "02:00:00:a1:b2:c3", "model": "Board of a test"}
+                         "mac": "02:00:00:a1:b2:c3", "model": "Board of a test", "cause": "hard"}
         self._process = None
         self._ended, self._started = threading.Event(), threading.Event()
         self._thread = None
@@ -191,8 +191,43 @@ def test_rescue_refuses_what_is_wrong_and_goes_back_when_the_cure_is_none(world)
         since = world.auditor.publish("mote/node-a/config/set", {"revision": 3, "patch": {"mqtt": {"user": "other"}}})
         await_status(world, b"rescue", since)  # it still crashes, so it comes back here
         since = world.auditor.publish("mote/node-a/config/set", b"a" * 20_000)
+        assert "longer than" in await_rejected(world, since)["reason"]
+        since = world.auditor.publish("mote/node-a/config/set", b"a" * 1_100_000)
         await_status(world, b"offline", since)
         await_status(world, b"rescue", since)  # after a message that is too long for it, too
+
+
+@only_micropython
+def test_a_message_that_is_kept_and_too_long_does_not_cut_rescue_off(world):
+    """It comes at each connection, and the cure has to come after it."""
+    world.auditor.publish("mote/node-a/config/set", b"[" * 100_000, retain=True)
+    with Restarted(world, configuration(world, 0)) as board:
+        await_rescue(world, board)
+        assert "longer than" in await_rejected(world, 0)["reason"]
+        cure = {"revision": 1, "patch": {"sensors": {"boom": None}}}
+        since = world.auditor.publish("mote/node-a/config/set", cure, retain=True)
+        await_status(world, b"online", since)
+
+
+@only_micropython
+def test_a_damaged_config_json_strands_neither_the_node_nor_rescue(world):
+    """Once the node has been well with one, there is a copy."""
+    config = {**configuration(world), "telemetry": {"interval_s": 1}}
+    with Restarted(world, config) as board:
+        await_status(world, b"online", 0)
+        board.pause()
+        with open(os.path.join(board._folder, "config.json"), "r+b") as file:
+            Store(board.state).save("base", file.read())  # as the node does after a while (firmware.starts.prove)
+            file.truncate(200)
+        board.go_on()
+        since = await_status(world, b"online", world.auditor.messages[-1].t)
+        found = world.auditor.wait_json("mote/node-a/config", LIMIT_S, since, lambda one: one["state"] == "rejected")
+        assert "the last config.json that worked is obeyed instead" in found["reason"]
+        world.auditor.wait_message("mote/node-a/telemetry/computer", LIMIT_S, since)
+        board.pause()
+        Store(board.state).save("starts", b"9")
+        board.go_on()
+        await_status(world, b"rescue", since)
 
 
 @only_micropython

@@ -28,7 +28,7 @@ SECRETS = {
     "wifi.password over the air": "Bn8gLo5aRi0fMq7V",
     "a password in a wrong place": "Hd6cSj3zUt9eKw2P",
 }
-STORE = ("config", "good", "config.json")  # what a node keeps its configuration in
+STORE = ("config", "good", "base", "config.json")  # what a node keeps its configuration in
 
 
 def call(world, *argv, text=None):
@@ -153,7 +153,7 @@ def test_no_secret_is_told_by_rescue(world):
         places["log"] = board.log().encode()
         assert b"rescue: listening" in places["log"]
         for folder, _, names in os.walk(board.state):
-            for name in set(names) - {*STORE, "config.new", "good.new"}:
+            for name in set(names) - {*STORE, *(f"{name}.new" for name in STORE)}:
                 with open(os.path.join(folder, name), "rb") as file:
                     places[f"file {name}"] = file.read()
         assert {"file crash", "file starts", "mote doctor"} <= places.keys() and leaks(SECRETS, places) == []
