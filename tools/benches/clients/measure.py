@@ -107,8 +107,8 @@ async def _garbage(send):
     count = min(MOST_COUNTED, max(WARM_UP, WARM_UP * FILL_US // time.ticks_diff(time.ticks_us(), started)))
     found = []
     for _ in range(ROUNDS):
-        few = await _taken(send, count)
-        found.append((await _taken(send, 2 * count) - few) / count)
+        few = await _taken(send, WARM_UP)
+        found.append((await _taken(send, WARM_UP + count) - few) / count)
     return sorted(found)[ROUNDS // 2]
 
 
