@@ -68,11 +68,6 @@ def prove(fetch, board, settings, online):
         board.log("config: not enough memory to note that it is well")
 
 
-def story(fetch, board, settings):
-    """What went before, in pieces of text."""
-    return fetch("firmware.recorder").story(fetch("retained"), fetch("firmware.starts"), board)
-
-
 def opened(fetch, board, settings, verb, payload):
     """The payload of a command without its signature. Raises ValueError when it should have had another one."""
     signature, signed = fetch("firmware.signature"), fetch("signed")

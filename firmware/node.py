@@ -209,7 +209,7 @@ class Node:
 
     def _tell_story(self):
         try:
-            self._link.post(self._dialect.log(self._change("story")))
+            self._link.post(self._dialect.log(self._fetch("firmware.recorder").story(self._fetch, self._board)))
         except MemoryError:
             self._board.log("not enough memory to tell what was recorded")
 

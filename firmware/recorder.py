@@ -1,5 +1,5 @@
 """The flight recorder: the last events, over resets and until the power fails, in RTC memory, which does not wear; and
-the last traceback, which firmware/starts.py keeps on flash. Only lent; `retained` is lib/retained.py.
+the last traceback, which firmware/starts.py keeps on flash. Only lent, as all that it needs: memory is tight where it is.
 """
 
 _MOST_LINES = 50
@@ -13,14 +13,16 @@ def note(retained, board, text):
     stamp = "-" if second is None else "%02d:%02d:%02d" % (second // 3600 % 24, second // 60 % 60, second % 60)
     line = "%s %s\n" % (stamp, text[:_LETTERS].replace("\n", " "))
     data = (retained.load(board, retained.RECORDER) or b"") + line.encode()
-    while len(data) > _MOST_BYTES or data.count(b"\n") > _MOST_LINES:
-        data = data[data.find(b"\n") + 1 :]
-    retained.save(board, retained.RECORDER, data)
+    at = 0
+    while len(data) - at > _MOST_BYTES or data.count(b"\n", at) > _MOST_LINES:
+        at = data.find(b"\n", at) + 1
+    retained.save(board, retained.RECORDER, memoryview(data)[at:])
 
 
-def story(retained, starts, board):
+def story(fetch, board):
     """What is told once after a start, and whenever it is asked for, in pieces of text: why it started, the last
-    traceback, the last events."""
-    crash = starts.crash(board.files)
+    traceback, the last events. `fetch` lends the code for each, one after the other."""
+    crash = fetch("firmware.starts").crash(board.files)
+    retained = fetch("retained")
     events = retained.load(board, retained.RECORDER) or b""
     return ["start: %s\n" % board.reset_cause, crash or "", events]

@@ -35,7 +35,6 @@ def save(board, slot, data):
     before = board.rtc_read()
     whole = bytearray(max(len(before), at + room))  # as little as will do: it is on the heap for a moment
     whole[: len(before)] = before
-    whole[at : at + room] = bytes(room)
     struct.pack_into(_FRAME, whole, at, len(data), binascii.crc32(data))
     whole[at + _FRAME_BYTES : at + _FRAME_BYTES + len(data)] = data
     board.rtc_write(whole)

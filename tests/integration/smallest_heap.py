@@ -1,9 +1,9 @@
 """The smallest MicroPython heaps in which a whole node works: `python -m tests.integration.smallest_heap`.
 
 Four sensors, discovery and diagnostics, one reading a second each, on this computer's word size. Two figures: the
-smallest heap in which the node reports without a pause and restarts on command, and the smallest in which it also
-obeys a change of its configuration; both with code from files, and from read-only memory (ROMFS). Every trial is a
-node of its own.
+smallest heap in which the node reports without a pause, restarts on command, records and tells the story of it, and the
+smallest in which it also obeys a change of its configuration; both with code from files, and from read-only memory
+(ROMFS). Every trial is a node of its own. A node that had to leave anything undone for want of memory does not live.
 """
 
 import sys
@@ -16,6 +16,7 @@ from tests.integration.world import World
 LOW_KIB, HIGH_KIB = 64, 160
 SECONDS = 12
 LIMIT_S = 10
+SHORT_OF_MEMORY = "not recorded", "not enough memory", "MemoryError"  # what a node says that goes on without something
 
 
 def live(world, *options):
@@ -26,17 +27,34 @@ def live(world, *options):
         auditor.wait_message(topic, LIMIT_S)
     time.sleep(SECONDS)
     report = audit.wait_complete(auditor, node.id, LIMIT_S, time.monotonic())
+    story(auditor, node)
+    well(node)
     assert not any(report["dropped"].values()) and report["reconnects"] == 0, report
     assert report["produced"] >= len(nodes.SENSORS) * SECONDS, report
     return node, report
 
 
+def story(auditor, node, since=0.0):
+    """The story that follows a start, as text: why, and the last events."""
+    told = auditor.wait_message(node.topic("log"), LIMIT_S, since).payload.decode()
+    assert told.startswith("start: ") and "link: online" in told, told
+    return told
+
+
+def well(node):
+    """Raise AssertionError when a node has left something undone."""
+    undone = [line for line in node.log().splitlines() if any(words in line for words in SHORT_OF_MEMORY)]
+    assert not undone, undone[-1]
+
+
 def restart(world, *options):
-    """The first figure: the node lives and restarts on command."""
+    """The first figure: the node lives, restarts on command, and tells of it."""
     node, report = live(world, *options)
     since = world.auditor.publish(node.topic("command/restart"), "")
     for topic in ("info", "telemetry/computer"):
         world.auditor.wait_message(node.topic(topic), LIMIT_S, since)
+    assert "link: leaving" in story(world.auditor, node, since)  # what went before it is in the story, too
+    well(node)
     return report
 
 
@@ -45,6 +63,7 @@ def obey(world, *options):
     node, report = live(world, *options)
     change(world.auditor, node, {"revision": 1, "patch": {"telemetry": {"diagnostics_s": 2}}}, "applied")
     change(world.auditor, node, {"revision": 2, "patch": {"telemetry": {"interval_s": 0}, "nonsense": 1}}, "rejected")
+    well(node)
     return report
 
 
