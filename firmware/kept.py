@@ -39,8 +39,9 @@ _FIELDS = (
     "range",
     "set_s",  # the board's drift: when the clock was last set (Unix seconds)
     "slow_ppm",  # and by how much it is slow
+    "older_s",  # MQTT 3.1.1 is spoken until then, whatever mqtt.version says
 )
-_FORMAT = 4  # comes first; another one is another program's, and a new beginning
+_FORMAT = 5  # comes first; another one is another program's, and a new beginning
 _HEAD = ">%dI" % (1 + len(_FIELDS))
 _HEAD_BYTES = 4 + 4 * len(_FIELDS)
 _UPTIME = 128  # flag in the sensor index: the time is of a clock that nobody had set
@@ -120,7 +121,7 @@ class Kept:
     def set_clock(self, jump_s, known):
         """The clock jumped by so many seconds: what was timed by it follows. `known`: it shows the time now, and has
         not only been moved."""
-        for name in ("retry_s", "sync_s", "tell_s"):
+        for name in ("retry_s", "sync_s", "tell_s", "older_s"):
             setattr(self, name, max(0, getattr(self, name) + jump_s))
         self.said = {index: (values, max(0, when + jump_s)) for index, (values, when) in self.said.items()}
         for at, reading in enumerate(self.readings):
@@ -144,6 +145,12 @@ class Kept:
         for reading in readings:
             self.readings.remove(reading)
         self.acknowledged += len(readings)
+
+    def refuse(self, readings):
+        """The broker does not want these."""
+        for reading in readings:
+            self.readings.remove(reading)
+        self.dropped += len(readings)
 
     def unpacked(self, reading, sensors):
         """(name, quantities, seq, Unix time or None, values); `sensors` is a list of (name, quantities)."""

@@ -1,5 +1,5 @@
 """The flight recorder: the last events, over resets and until the power fails, in RTC memory, which does not wear; and
-the last traceback, which firmware/starts.py keeps on flash. Only lent, as all that it needs: memory is tight where it is.
+the last traceback, which firmware/starts.py keeps on flash. Only lent, as is all that it needs.
 """
 
 _MOST_LINES = 50

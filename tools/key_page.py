@@ -22,7 +22,7 @@ WHAT = {
     "mqtt.password": "password at the broker",
     "mqtt.base": "first level of all topics",
     "mqtt.keepalive_s": "how long silence may last before both sides ask",
-    "mqtt.version": "protocol level: 4 for 3.1.1; 5 for MQTT 5 (3.1.1 in sleepers, and where a broker has no other)",
+    "mqtt.version": "protocol level: 4 for 3.1.1; 5 for MQTT 5 (3.1.1 where a broker has no other)",
     "mqtt.tls.ca": "authority that signed the broker's certificate; having it means TLS",
     "mqtt.tls.cert": "file of the node's own certificate, where the broker asks for one",
     "mqtt.tls.key": "file of its private key",

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import flash
-from scripted import CONNACK, PINGRESP, Stream, packet, packets, puback, publish
+from scripted import CONNACK, PINGRESP, Stream, packet, packets, puback, publish, two
 
 _YEAR_2000_S = 946_684_800
 _YEAR_2026_S = 1_767_225_600
@@ -244,14 +244,15 @@ class Board:
 
 
 class Message:
-    """A PUBLISH that came to the broker."""
+    """A PUBLISH that came to the broker; `properties` are the bytes of MQTT 5's."""
 
-    def __init__(self, topic, payload, retain, qos, number):
+    def __init__(self, topic, payload, retain, qos, number, properties=b""):
         self.topic = topic
         self.payload = payload
         self.retain = retain
         self.qos = qos
         self.number = number
+        self.properties = properties
 
     def json(self):
         return json.loads(str(self.payload, "utf-8"))
@@ -309,7 +310,7 @@ class Line(Stream):
     def deliver(self, topic, payload=b"", qos=1, retain=False):
         """The broker publishes to the node; a retained message at QoS 1 as brokers do."""
         data = payload.encode() if isinstance(payload, str) else payload
-        self.say(publish(topic, data, qos, 7, retain))
+        self.say(publish(topic, self._none() + data, qos, 7, retain))
 
     def acknowledge(self, count=1000):
         """Send the PUBACKs that are owed, the oldest first."""
@@ -321,6 +322,15 @@ class Line(Stream):
         """The messages on a topic, the oldest first."""
         return [message for message in self.messages if message.topic == topic]
 
+    def _none(self):
+        """No properties, which only MQTT 5 says."""
+        return b"\0" if self.level == 5 else b""
+
+    def _split(self, data):
+        """Properties, which only MQTT 5 has, and what follows."""
+        end = 1 + data[0] if self.level == 5 else 0
+        return data[1:end], data[end:]
+
     def _answer(self, first, body):
         broker = self._broker
         if first == 0x10:
@@ -328,15 +338,17 @@ class Line(Stream):
             if self.level > broker.newest:
                 self.hang_up() if broker.hangs_up else self.say(CONNACK[:3] + b"\x01")
                 return
-            self.hello = _hello(body)
+            self.hello = _hello(body, self._split)
             if broker.code is not None:
-                self.say(CONNACK[:3] + bytes((broker.code,)))
+                self.say(packet(0x20, b"\0", bytes((broker.code,)), self._none()))
+        elif self.level > broker.newest:
+            return  # it does not listen any more
         elif first == 0x82:
             self.events.append("SUBSCRIBE")
-            self.filters = _filters(body[2:])
+            self.filters = _filters(self._split(body[2:])[1])
             grants = [128 if name in broker.refused else qos for name, qos in self.filters]
             if broker.grants:
-                self.say(packet(0x90, body[:2], bytes(grants)))
+                self.say(packet(0x90, body[:2], self._none(), bytes(grants)))
             wanted = [name for name, _ in self.filters if name in broker.kept]
             if broker.kept_late:
                 asyncio.create_task(self._deliver_later(wanted))
@@ -367,10 +379,13 @@ class Line(Stream):
         qos = first >> 1 & 3
         topic, rest = _field(body)
         number = rest[0] << 8 | rest[1] if qos else 0
-        message = Message(str(topic, "utf-8"), rest[2 if qos else 0 :], bool(first & 1), qos, number)
+        properties, payload = self._split(rest[2 if qos else 0 :])
+        message = Message(str(topic, "utf-8"), payload, bool(first & 1), qos, number, properties)
         self.messages.append(message)
         self.events.append(message.topic)
         if qos:
+            if message.topic == self._broker.denies:
+                return self.say(packet(0x40, two(number), b"\x87"))
             self.owed.append(number)
             if self._broker.acknowledges:
                 self.acknowledge()
@@ -386,6 +401,7 @@ class Broker:
         self.code = 0
         self.newest, self.hangs_up = 4, True  # the highest protocol level, and what it does when asked for a higher one
         self.refused = ()
+        self.denies = None  # a topic on which MQTT 5 lets nobody publish
         self.grants = True  # whether SUBACK comes
         self.acknowledges = True
         self.pongs = True
@@ -462,15 +478,15 @@ def _field(data):
     return data[2:end], data[end:]
 
 
-def _hello(body):
+def _hello(body, split):
     """CONNECT as a dict: id, keepalive_s, clean, will (topic, payload, retain, QoS) or None, user, password."""
-    assert body[:7] == b"\x00\x04MQTT\x04"
+    assert body[:6] == b"\x00\x04MQTT"
     flags = body[7]
     found = {"keepalive_s": body[8] << 8 | body[9], "clean": bool(flags & 2), "will": None}
-    name, rest = _field(body[10:])
+    name, rest = _field(split(body[10:])[1])
     found["id"] = str(name, "utf-8")
     if flags & 4:
-        topic, rest = _field(rest)
+        topic, rest = _field(split(rest)[1])
         word, rest = _field(rest)
         found["will"] = (str(topic, "utf-8"), word, bool(flags & 32), flags >> 3 & 3)
     for bit, key in ((128, "user"), (64, "password")):

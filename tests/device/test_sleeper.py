@@ -122,6 +122,61 @@ async def test_a_wake_is_one_flight_in_the_order_of_the_design():
         equal(line.filters, [(TOP + "config/set", 1)], "the order of the broker is known:")
 
 
+def newer(newest, hangs_up=False):
+    """A sleeping node that is to speak MQTT 5, to a broker that speaks up to `newest`."""
+    naps = Naps(dict(BASE, mqtt={"host": "broker.test", "version": 5}))
+    naps.broker.newest, naps.broker.hangs_up = newest, hangs_up
+    return naps
+
+
+async def test_with_mqtt_5_the_broker_forgets_a_reading_after_four_sleeps_and_a_minute():
+    async with newer(5) as naps:
+        await naps.wake()
+        line = naps.line
+        equal([(message.retain, message.properties) for message in line.on(TOP + "telemetry/air")],
+              [(True, b"\x02\0\0\x01\x2c")])  # 3.3.2.3.3: 300 s
+        equal(line.on(TOP + "telemetry/door")[0].properties, b"\x02\0\0\x03\x0c", "every third wake: 780 s")
+        others = {message.topic: message.properties for message in line.messages if "telemetry" not in message.topic}
+        assert len(others) > 3 and not any(others.values()), others
+        equal((naps.kept().readings, naps.kept().acknowledged, line.goodbye), ([], 2, True))
+
+
+async def test_a_broker_that_speaks_3_1_1_alone_costs_one_attempt_a_day():
+    for hangs_up in (False, True):
+        async with newer(4, hangs_up) as naps:
+            await naps.wake()
+            equal([line.level for line in naps.broker.lines], [5, 4], "both in the same wake:")
+            equal((naps.kept().failed, naps.kept().readings, naps.line.goodbye), (0, [], True))
+            await naps.wake()
+            equal([line.level for line in naps.broker.lines[2:]], [4])
+            naps.broker.newest = 5
+            await naps.pass_ms(86_400_000)
+            await naps.wake()
+            equal([line.level for line in naps.broker.lines[3:]], [5], "a day later:")
+
+
+async def test_a_broker_that_says_nothing_to_mqtt_5_is_met_with_3_1_1_in_the_next_wake():
+    async with newer(5) as naps:
+        naps.broker.code = None
+        await naps.wake()
+        equal([line.level for line in naps.broker.lines], [5, 4], "answers are waited for 8 of 15 s:")
+        naps.broker.code = 0
+        for _ in range(3):
+            await naps.wake()
+        equal([line.level for line in naps.broker.lines[2:]], [4] * (len(naps.broker.lines) - 2))
+        equal((naps.kept().readings, naps.line.goodbye), ([], True))
+
+
+async def test_what_a_broker_of_mqtt_5_refuses_is_dropped_and_counted():
+    async with newer(5) as naps:
+        await naps.wake()
+        naps.broker.denies = TOP + "telemetry/air"
+        await naps.wake()
+        kept = naps.kept()
+        equal((kept.readings, kept.dropped, kept.acknowledged), ([], 1, 2))
+        equal(naps.result, "asleep")
+
+
 async def test_readings_at_qos_0_count_once_the_broker_has_answered_what_is_behind_them():
     async with Naps(qos=0) as naps:
         await settled(naps)

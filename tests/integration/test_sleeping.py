@@ -1,8 +1,10 @@
 """The node that sleeps, for real: each wake a run of its own, and a broker that is there, is not, or keeps silent."""
 
 import json
+import queue
 import time
 
+import paho.mqtt.client as paho
 import pytest
 
 from . import audit
@@ -36,6 +38,44 @@ def test_each_wake_says_all_and_no_will_is_ever_heard(world):
     assert json.loads(retained(world.broker.port, node.topic("telemetry/air")))["seq"] in seqs
     info = json.loads(retained(world.broker.port, node.topic("info")))
     assert info["wake_every_s"] == 1 and abs(info["wake_at"] - time.time()) < 60
+    assert node.terminate() == 0
+
+
+def kept_by(port, topic):
+    """What a broker of MQTT 5 keeps on a topic: (payload, seconds until it forgets that, None for never)."""
+    found = queue.SimpleQueue()
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    client.on_connect = lambda *_: client.subscribe(topic, 1)
+    client.on_message = lambda _, __, message: found.put(message)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    try:
+        message = found.get(timeout=LIMIT_S)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    return message.payload, getattr(message.properties, "MessageExpiryInterval", None)
+
+
+@pytest.mark.parametrize("engine", ["mosquitto"], indirect=True)
+def test_with_mqtt_5_the_broker_forgets_a_reading_after_four_sleeps_and_a_minute(world):
+    node = world.start_node(world.proxy.port, mqtt={"version": 5}, **SLEEPING)
+    asleep(world, node, 2)
+    reading, expiry_s = kept_by(world.broker.port, node.topic("telemetry/air"))
+    assert json.loads(reading)["seq"] and 0 < expiry_s <= 64
+    assert kept_by(world.broker.port, node.topic("status")) == (b"sleeping", None)
+    assert node.terminate() == 0
+
+
+@pytest.mark.parametrize("engine", ["iotcore", "amqtt"], indirect=True)
+def test_a_broker_that_speaks_3_1_1_alone_costs_one_wake_at_most_and_no_reading(world):
+    """iotcore hangs up; amqtt keeps silent, for longer than these short wakes last."""
+    node = world.start_node(world.broker.port, mqtt={"version": 5, "user": None, "password": None}, **SLEEPING)
+    asleep(world, node, 2)
+    diagnostics = world.auditor.wait_json(node.topic("diagnostics"), LIMIT_S)
+    assert diagnostics["failed"] <= 1 and not any(diagnostics["dropped"].values()), diagnostics
+    seqs = {reading["seq"] for _, _, reading in audit.readings(world.auditor.messages, node.id)}
+    assert seqs >= set(range(1, diagnostics["produced"])), "what was read in a wake that failed came later"
     assert node.terminate() == 0
 
 
