@@ -46,6 +46,8 @@ _HEAD = ">%dI" % (1 + len(_FIELDS))
 _HEAD_BYTES = 4 + 4 * len(_FIELDS)
 _UPTIME = 128  # flag in the sensor index: the time is of a clock that nobody had set
 _SPARE_BYTES = 400  # for hints, and the readings of a wake
+_PAUSE_S = 3_600  # no longer between two attempts, however many have failed
+_SHARE = 720  # but so many times as long as one takes that fails: two minutes a day in all
 _SAID_BYTES = 200  # who finds no room reports each time
 _NAN = float("nan")
 
@@ -129,6 +131,16 @@ class Kept:
             if index & _UPTIME:
                 index = index & 127 if known else index
                 self.readings[at] = struct.pack(">IIB", seq, when + jump_s, index) + reading[9:]
+
+    def fail(self, clock_s, period_s, awake_ms):
+        """A wake of so many milliseconds could not send. Returns the seconds until the next attempt, twice as many
+        each time."""
+        self.failed += 1
+        self.fails += 1
+        most_s = max(_PAUSE_S, period_s, awake_ms * _SHARE // 1_000)
+        pause_s = min(period_s << min(self.fails, 12), most_s)
+        self.retry_s = clock_s + pause_s - period_s // 2
+        return pause_s
 
     def shed(self, keep):
         """In an outage: drop what is not to wait. `keep` has "all", "latest" or "none" by the index of a sensor."""

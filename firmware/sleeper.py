@@ -21,7 +21,6 @@ _JOIN_S = 30  # above the board's own deadline for joining, which names its reas
 _LEAVE_MS = 1_500  # of a wake's time, for the goodbye
 _TELL_S = 86_400  # what is retained is said again daily, as brokers lose things
 _ANY = 1_000  # wakes without sending, after which the next one sends whatever power.send_every says
-_PAUSE_S = 3_600  # no longer between two attempts, however many have failed
 
 
 class Node:
@@ -117,7 +116,7 @@ class Node:
         news = not self._senses.quiet or kept.readings or kept.stored or kept.inherited or clock_s >= kept.tell_s
         wanted = news and kept.unsent >= self._settings.effective["power"].get("send_every", 1) or kept.wakes == 1
         wanted = wanted or self._board.woken_by_pin or kept.full() or self._settings.trial or not self._sleeps()
-        return wanted and not 0 < kept.retry_s - clock_s <= _PAUSE_S + self._senses.period_s
+        return wanted and not 0 < kept.retry_s - clock_s <= _TELL_S + self._senses.period_s
 
     async def _send(self):
         """Say all that there is, within the time that a wake may take; what does not work is kept for a later one."""
@@ -128,10 +127,7 @@ class Node:
             kept.unsent = kept.fails = kept.retry_s = 0
             self._soon = False
         except LINK_ERRORS as error:
-            kept.failed += 1
-            kept.fails += 1
-            pause_s = min(self._senses.period_s << min(kept.fails, 12), max(self._senses.period_s, _PAUSE_S))
-            kept.retry_s = self._board.clock_ms() // 1000 + pause_s - self._senses.period_s // 2
+            pause_s = kept.fail(self._board.clock_ms() // 1000, self._senses.period_s, self._board.awake_ms())
             self._board.log("wake %d: %s; no attempt for %d s" % (kept.wakes, _text(error), pause_s))
             if self._settings.trial or self._soon:
                 self._go_back(_text(error))

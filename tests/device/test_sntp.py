@@ -169,6 +169,33 @@ class Servers:
         pass
 
 
+class Impatient(Clock):
+    """Its first wait that begins later than `until_ms` is the last: whoever waits for the time has no more of it."""
+
+    async def sleep_ms(self, ms):
+        if self.now_ms > self.until_ms:
+            raise asyncio.TimeoutError
+        await Clock.sleep_ms(self, ms)
+
+
+class Dead(Servers):
+    """No name server answers: looking a name up blocks for seven seconds."""
+
+    def getaddrinfo(self, host, port, family, kind):
+        self.asked.append(host)
+        self.clock.now_ms += 7_000
+        raise OSError(-2)
+
+
+def test_names_that_nobody_knows_do_not_block_for_longer_than_is_left():
+    clock = Impatient()
+    clock.until_ms = clock.now_ms + 10_000
+    world = Dead(clock, {})
+    with raises(asyncio.TimeoutError):
+        asyncio.run(sntp.ask(["a", "b", "c", "d"], world, clock))
+    equal(world.asked, ["a", "b"])
+
+
 NEAR_MS = 30  # an answer is looked for each 20 ms, and its fraction of a second read to 4
 YEAR_S = 366 * 86_400
 GOOD = (40, 0, 0x24, 2)

@@ -19,6 +19,8 @@ class Mote:
     ends from outside, ended(mote, why), crashed(mote, text), stuck(mote, text).
     """
 
+    board_of = Board  # what each start gets
+
     def __init__(self, hardware, watch, sensors, number):
         self.name = hardware.name
         self.hardware = hardware
@@ -50,7 +52,7 @@ class Mote:
         loop = self.hardware.loop
         self.hardware.flash.dead = False
         self.boots += 1
-        board = self.board = Board(self.hardware, cause, self._bitten)
+        board = self.board = self.board_of(self.hardware, cause, self._bitten)
         board.feed()
         node = self.node = chosen(board, self._fetch)
         self._watch.began(self, node, board)

@@ -7,6 +7,7 @@ import sys
 
 from tools import (
     ROOT,
+    bench_battery,
     bench_deploy,
     bench_faults,
     bench_mqtt,
@@ -161,6 +162,15 @@ def _show_wake(args, result):
     print(bench_wake.table(result))
 
 
+def _battery(args):
+    """What empties a battery, in virtual time: a minute."""
+    return {name: row._asdict() for name, row in bench_battery.measure(_progress(args)).items()}
+
+
+def _show_battery(args, rows):
+    print(bench_battery.table({name: bench_battery.Row(**row) for name, row in rows.items()}))
+
+
 def _storm(args):
     """Ten thousand reconnecting nodes: three minutes."""
     return bench_storm.measure(_progress(args))
@@ -182,5 +192,5 @@ def _show_deploy(args, result):
 
 BENCHES = {"publish": (_publish, _show_publish), "mqtt": (_mqtt, _show_mqtt), "faults": (_faults, _show_faults),
            "node": (_node, _show_node), "sim": (_sim, _show_sim), "wake": (_wake, _show_wake),
-           "storm": (_storm, _show_storm), "deploy": (_deploy, _show_deploy)}
+           "battery": (_battery, _show_battery), "storm": (_storm, _show_storm), "deploy": (_deploy, _show_deploy)}
 DEFAULT = ("publish", "node", "mqtt")
