@@ -20,6 +20,7 @@ _SHORT = {"id": "node.id", "name": "node.name", "area": "node.area", "groups": "
 _LISTS = ("ids", "hosts")
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _MOST_AUTHORITIES = 2
+_SHOWN = 20  # mistakes: the same one in each of 500 lines is one
 
 
 def password():
@@ -112,7 +113,9 @@ def fleet(path, base, kept=lambda node: None):
         problems += [f"  line {number}: {text.strip()}" for text in patching.told(table.mistakes(document))]
         documents[node] = document
     if problems:
-        raise errors.UserError("\n".join([f"{path} has {len(problems)} mistake(s); nothing was written", *problems]))
+        more = [f"  and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+        raise errors.UserError("\n".join([f"{path} has {len(problems)} mistake(s); nothing was written",
+                                          *problems[:_SHOWN], *more]))
     if not documents:
         raise errors.UserError(f"{path} has no nodes")
     return documents

@@ -29,7 +29,7 @@ def test_from_an_empty_flash_to_a_prompt(mote, virtual, image):
     assert not board.noticed()
 
 
-@pytest.mark.parametrize("chip, other", zip(CHIPS, [*CHIPS][1:] + [*CHIPS][:1], strict=True))
+@pytest.mark.parametrize("chip, other", list(zip(CHIPS, [*CHIPS][1:] + [*CHIPS][:1], strict=True)))
 def test_every_chip_gets_its_own_image_and_no_other(mote, virtual, image, chip, other):
     """Images made here, with the headers of each chip: only that of the ESP32 is at hand as published."""
     board = virtual(image=False, chip=chip, flash_bytes=8 << 20)

@@ -90,6 +90,22 @@ def test_mistakes_in_a_fleet_are_told_at_once_and_nothing_is_written(provision, 
     assert not (tmp_path / "out").exists() and not (tmp_path / "acl").exists()
 
 
+def test_five_hundred_nodes(provision, fleet, tmp_path):
+    lines = "".join(f"field-{number:03},Node {number},Block {number // 50}\n" for number in range(500))
+    arguments = ("--out", tmp_path / "out", "--acl", tmp_path / "acl")
+    status, said, error = provision("--fleet", fleet("id,name,area\n" + lines), *arguments)
+    assert status == errors.DONE, error
+    written = sorted((tmp_path / "out").glob("field-*.json"))
+    assert len(written) == 500 and {mode(path) for path in written} == {0o600}
+    drawn = {json.loads(path.read_text())["mqtt"]["password"] for path in written}
+    assert len(drawn) == 500, "no two nodes share a password"
+    assert len((tmp_path / "acl/passwords").read_text().splitlines()) == 500
+    assert (tmp_path / "out/labels.html").read_text().count("<svg") == 500
+    assert "500 nodes in all" in said and len(said.splitlines()) < 50
+    _, _, said = provision("--fleet", fleet("id,telemetry.interval_s\n" + lines.replace(",Node", ",x")), *arguments)
+    assert "has 500 mistake(s); nothing was written" in said and "and 480 more" in said
+
+
 @pytest.mark.skipif(not MOSQUITTO, reason="needs Mosquitto")
 def test_mosquitto_lets_in_whom_it_was_told_of(provision, fleet, tmp_path):
     provision("--fleet", fleet(), "--out", tmp_path / "out", "--acl", tmp_path / "acl")

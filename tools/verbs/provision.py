@@ -15,6 +15,7 @@ HELP = "write a node's configuration: Wi-Fi, broker, sensors, credentials of its
 EXAMPLE = "mote provision --port /dev/ttyUSB0 --name Greenhouse --broker mqtt://192.168.1.10 --wifi my-network"
 
 _LEFT_OUT = "-"
+_SHOWN = 20  # nodes, of a fleet
 _OF_A_BROKER = ("tls", "path")
 
 
@@ -116,14 +117,22 @@ def told(args, documents, paths, label):
     if args.json:
         print(json.dumps({"nodes": sorted(documents), "files": paths, "labels": shown}))
     else:
-        for node, document in documents.items():
-            lines = label.of(node, document).lines[:-1]
+        for node in _few(documents):
+            lines = label.of(node, documents[node]).lines[:-1]
             print(f"{node}: {', '.join(map(topics.text, lines)) or 'no name'}; label: {topics.text(shown[node])}")
-        for path in paths:
+        configurations = [path for path in paths if path.endswith(".json")]
+        for path in _few(configurations) + [path for path in paths if path not in configurations]:
             print(f"wrote {path}")
+        if len(documents) > _SHOWN:
+            print(f"{len(documents)} nodes in all, and as many configurations")
         if args.out and label.secret:
             print(f"{path} holds secrets, as --label asks for: it is readable for you alone, keep it so.")
     return errors.DONE
+
+
+def _few(names):
+    """The first ones of many."""
+    return list(names)[:_SHOWN]
 
 
 def template(args):
