@@ -63,7 +63,8 @@ def prove(fetch, board, settings, online):
     starts.prove(board, None)
     try:
         if online and not settings.spare:
-            starts.prove(board, fetch("firmware.desired").stored(board)["patch"])
+            document = fetch("firmware.desired").stored(board)
+            starts.prove(board, document["patch"], document.get("schema", 1))
     except MemoryError:  # rescue then relies on what was well before
         board.log("config: not enough memory to note that it is well")
 

@@ -72,7 +72,7 @@ class Rescue:
     def _configs(self):
         """Whole configurations to connect with: the last one that was well, and what is stored now."""
         table, board = self._fetch("config"), self._board
-        good = self._fetch("starts").proven(board, self._settings.spare)
+        good = self._fetch("starts").proven(board, table, self._settings.spare)
         found = [self._settings.effective]
         if good is not None:
             found.insert(0, table.filled(table.merge(self._fetch("desired").provisioned(board, table)[0], good)))
@@ -204,7 +204,7 @@ class Rescue:
         """Leave what is stored on trial from the next start on, over the last configuration that was well."""
         board, desired, starts = self._board, self._fetch("desired"), self._fetch("starts")
         document = desired.stored(board)
-        good = starts.proven(board, self._settings.spare)
+        good = starts.proven(board, self._fetch("config"), self._settings.spare)
         document["old"] = document.get("old") or {} if good is None else good
         document["first"] = True
         desired.store(board, document)

@@ -42,14 +42,17 @@ def once_more(files):
     files.save(_STARTS, b"%d" % (LIMIT - 1))
 
 
-def prove(board, patch):
-    """This start has lived long enough; where `patch` is not None, the node has also been online and well with it, so
-    that rescue can connect as it says; and with config.json, of which a copy is kept, as that file may be damaged."""
+def prove(board, patch, schema=1):
+    """This start has lived long enough; where `patch` is not None, the node has also been online and well with it, of
+    that schema, so that rescue can connect as it says; and with config.json, of which a copy is kept, as that file may
+    be damaged."""
     try:
         survived(board.files)
-        if patch is not None and (patch != proven(board) or not board.files.load(_BASE)):
-            base = board.read_config()
-            document = {"base": binascii.crc32(base), "patch": patch}
+        if patch is None:
+            return
+        base = board.read_config()
+        document = {"base": binascii.crc32(base), "patch": patch, "schema": schema}
+        if document != _good(board.files) or not board.files.load(_BASE):
             board.files.save(_BASE, base)
             base = None  # room
             board.files.save(_GOOD, json.dumps(document).encode())
@@ -57,13 +60,18 @@ def prove(board, patch):
         board.log("start not proved: %s" % error)
 
 
-def proven(board, spare=False):
-    """The patch that `prove` kept, None when there is none or it belongs to another config.json. `spare`: that is
-    damaged, and its copy stands in."""
-    stored = board.files.load(_GOOD)
-    document = json.loads(stored) if stored else {}
-    same = spare or document.get("base") == binascii.crc32(board.read_config())
-    return document.get("patch") if same else None
+def proven(board, table, spare=False):
+    """The patch that `prove` kept, in the schema of the `table` (firmware.config), None when there is none or it
+    belongs to another config.json. `spare`: that is damaged, and its copy stands in."""
+    document = _good(board.files)
+    if spare or document.get("base") == binascii.crc32(board.read_config()):
+        patch = document.get("patch")
+        return patch and table.upgraded(patch, document.get("schema", 1))
+
+
+def _good(files):
+    stored = files.load(_GOOD)
+    return json.loads(stored) if stored else {}
 
 
 def remember(files, error):

@@ -1,10 +1,11 @@
 """The count of starts that ended early, and what rescue may rely on."""
 
 import flash
-from firmware import starts
+from firmware import config, starts
 from minitest import equal
 from stage import Board
 from store import Store
+from test_config import Schemas
 
 BASE = {"mqtt": {"host": "broker.test"}}
 
@@ -45,23 +46,33 @@ def test_a_count_that_is_damaged_counts_from_the_beginning():
 
 def test_what_was_proved_is_kept_for_the_same_base_only():
     board = Board(BASE)
-    equal(starts.proven(board), None)
+    equal(starts.proven(board, config), None)
     starts.prove(board, None)
-    equal(starts.proven(board), None, "lived, but was never online:")
+    equal(starts.proven(board, config), None, "lived, but was never online:")
     starts.prove(board, {"node": {"name": "Attic"}})
-    equal(starts.proven(board), {"node": {"name": "Attic"}})
+    equal(starts.proven(board, config), {"node": {"name": "Attic"}})
     board.config = b'{"mqtt": {"host": "another.test"}}'
-    equal(starts.proven(board), None, "provisioned anew:")
+    equal(starts.proven(board, config), None, "provisioned anew:")
 
 
 def test_a_copy_of_config_json_is_kept_with_what_was_proved():
     board = Board(BASE)
     starts.prove(board, {})
     equal(board.files.content["base"], board.config)
-    equal(starts.proven(board), {})
+    equal(starts.proven(board, config), {})
     board.config = b"damaged"
-    equal(starts.proven(board), None)
-    equal(starts.proven(board, True), {}, "the copy stands in:")
+    equal(starts.proven(board, config), None)
+    equal(starts.proven(board, config, True), {}, "the copy stands in:")
+
+
+def test_what_an_older_firmware_proved_is_read_in_todays_schema():
+    board = Board(BASE)
+    starts.prove(board, {"telemetry": {"interval_s": 5}})
+    with Schemas():
+        found = starts.proven(board, config)
+        equal(found, {"telemetry": {"interval_s": 10}})
+        starts.prove(board, found, config.SCHEMA)
+        equal(starts.proven(board, config), found, "and not twice:")
 
 
 def test_proving_the_same_again_writes_nothing():
