@@ -20,6 +20,7 @@ _FIELDS = (
     "policy",  # or as the sensor's `keep` has it
     "unchanged",  # measured, and nothing new
     "wakes",  # since the boot
+    "touches",  # wakes by the pin, in a row
     "unsent",  # wakes since the last attempt to send
     "failed",  # wakes that could not send, since the boot
     "fails",  # the same, in a row

@@ -20,6 +20,7 @@ _AWAKE_S = 15  # the rest of the wake in which power.mode has become "always", a
 _JOIN_S = 30  # above the board's own deadline for joining, which names its reason
 _LEAVE_MS = 1_500  # of a wake's time, for the goodbye
 _TELL_S = 86_400  # what is retained is said again daily, as brokers lose things
+_TOUCHES = 10  # wakes by the pin in a row; then the next one is the clock's, as a contact may be loose
 _ANY = 1_000  # wakes without sending, after which the next one sends whatever power.send_every says
 
 
@@ -56,6 +57,7 @@ class Node:
             self._kept = kept = Kept(None)
             kept.boot = self._fetch("firmware.boots").next_boot(self._board)
         kept.wakes, kept.unsent = kept.wakes + 1, kept.unsent + 1
+        kept.touches = kept.touches + 1 if self._board.woken_by_pin else 0
         self._build()
         self._fresh = await self._senses.measure(Sampler, self._uptime.ms)
         if kept.wakes == 1:
@@ -70,7 +72,8 @@ class Node:
         self._senses.shed()
         if kept.full() or self._stopping:
             self._reserve().spill(self._stopping)
-        self.rest = self._sleep_ms(), self._settings.effective["power"].get("wake_pin")
+        pin = self._settings.effective["power"].get("wake_pin")
+        self.rest = self._sleep_ms(), pin if kept.touches < _TOUCHES else None
         kept.awake_ms = self._board.awake_ms()
         kept.total_ms += kept.awake_ms
         self._keep()

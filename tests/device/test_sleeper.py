@@ -838,6 +838,17 @@ async def test_a_pin_wakes_all_sensors_and_sends_at_once():
         equal([len(naps.line.on(TOP + "telemetry/" + name)) for name in ("air", "door")], [1, 1])
 
 
+async def test_a_loose_contact_does_not_empty_the_battery():
+    async with Naps(wake_pin=33) as naps:
+        await settled(naps)
+        pins = []
+        for _ in range(12):
+            naps.board.woken_by_pin = naps.rest[1] is not None
+            await naps.wake()
+            pins.append(naps.rest[1])
+        equal(pins, [33] * 9 + [None] + [33] * 2, "after ten in a row the clock is the next to wake it:")
+
+
 async def test_readings_before_the_clock_was_known_get_their_time_from_it():
     for tls in (None, {"ca": "ca.der"}):  # with TLS the clock is guessed on the way, and jumps by 26 years
         async with Naps(dict(BASE, mqtt={"host": "broker.test", "tls": tls})) as naps:
