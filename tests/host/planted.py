@@ -125,6 +125,10 @@ def keeps_far_too_much(box, ring, slots):
     return _resize(box, ring, 40 * slots)
 
 
+def never_goes_to_flash(self):
+    """However much waits, and however long."""
+
+
 def retries_at_once(attempt, window_s, cap_s, random):
     return 100
 
@@ -214,7 +218,8 @@ BUGS = {
     "forgets its key": (("unsigned",), (lending, "lend", forgets_its_key)),
     "obeys kept commands": (("old-command",), (mote.Dialect, "route", obeys_kept_commands)),
     "shows its secrets": (("secret",), (reported, "_redacted", shows_its_secrets)),
-    "keeps far too much": (("memory",), (slots, "resize", keeps_far_too_much)),
+    "keeps far too much": (("memory",), (slots, "resize", keeps_far_too_much),
+                           (outbox.Outbox, "_spill", never_goes_to_flash)),
     "posts without a bound": (("memory",), (link.Link, "post", posts_without_a_bound)),
     "retries at once": (("storm",), (link, "delay_ms", retries_at_once)),
     "lets errors through": (("crash",), (link, "LINK_ERRORS", (asyncio.TimeoutError,))),

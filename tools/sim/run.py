@@ -40,6 +40,8 @@ class Run:
     of one of these invariants, which is all that a search wants to know.
     """
 
+    kinds = KINDS
+
     def __init__(self, setup, say=None, history=False, world_for=None, until=None):
         self.setup = setup
         self.place = Place(setup.seed, self._heard, world_for)
@@ -98,7 +100,7 @@ class Run:
         self._listen()
         self.watch.configured = self._share
         setup = self.setup
-        self.motes = scenario.motes(self.place, self.watch, setup.nodes, setup.interval_s, setup.varied)
+        self.motes = self.make_motes()
         lives = []
         for mote in self.motes:
             lives.append(self.loop.create_task(mote.live()))
@@ -110,6 +112,11 @@ class Run:
             await self._liveness()
         await self._until(setup.days * DAY_S)
         await self._leave(lives)
+
+    def make_motes(self):
+        """The nodes that the seed makes."""
+        setup = self.setup
+        return scenario.motes(self.place, self.watch, setup.nodes, setup.interval_s, setup.varied)
 
     def _listen(self):
         """What else is in the network: a captive portal, a host that is switched off."""
@@ -128,7 +135,7 @@ class Run:
         probe.share(node, self._known)
 
     def _begin(self, fault):
-        kind = KINDS[fault.kind]
+        kind = self.kinds[fault.kind]
         mote = None if fault.node is None else self.motes[fault.node]
         self.watch.fault(fault, mote)
         undo = kind.begin(self, mote, fault.chance)

@@ -9,7 +9,7 @@ import textwrap
 import time
 
 from tools import errors
-from tools.sim import replay, report, shrink, storms
+from tools.sim import repeat, replay, report, shrink, storms
 from tools.sim.faults import KINDS
 from tools.sim.invariants import NAMES
 from tools.sim.run import Run, Setup
@@ -38,6 +38,10 @@ def add_arguments(parser):
     parser.add_argument("--plain", action="store_true", help="every node the same: one sensor, all else by default")
     parser.add_argument("--no-shrink", action="store_true", help="do not look for a shorter schedule that fails")
     parser.add_argument("--world", metavar="FILE.csv", help="measure what stands there: time, then a column a quantity")
+    parser.add_argument("--replay", metavar="FILE",
+                        help="another run: one node meets what a flight recorder tells, as far as that carries; "
+                        "FILE is what `mote command NODE report` printed")
+    parser.add_argument("--config", metavar="FILE", help="with --replay: the configuration that this node had")
     parser.add_argument("--storm", choices=sorted(storms.KINDS),
                         help="another run: all lose their broker at once (fleet: 10000 for ten minutes, windows from "
                         "60 to 300 s; home: 20 for 5 s, from 5 to 60 s), and must come back in time without a rush")
@@ -83,6 +87,10 @@ def run(args):
         raise errors.UserError("--report shows one run: leave --seeds out")
     if args.storm:
         return _storm(args)
+    if args.replay:
+        return _replay(args)
+    if args.config:
+        raise errors.UserError("--config goes with --replay: simulated nodes have configurations of their own")
     setup = Setup(args.seed, args.nodes or _NODES, args.days, args.faults, args.only, args.interval_s, not args.plain)
     setups = [setup._replace(seed=seed) for seed in range(args.seed, args.seed + args.seeds)]
     ok = True
@@ -116,6 +124,27 @@ def _verdict(setup, say=None, page=None, world_for=None):
     if page:
         _write(page, report.page(setup, verdict, run.watch.history))
     return {**verdict, "wall_s": round(time.monotonic() - began, 2)}
+
+
+def _replay(args):
+    """One node, and what its flight recorder tells."""
+    if args.seeds > 1 or args.nodes not in (None, 1) or args.faults or args.world:
+        raise errors.UserError("--replay is one node that meets what was recorded: leave --seeds, --nodes, --faults "
+                               "and --world out")
+    from tools.verbs.run import read_config  # wants what is installed; all else here does with Python alone
+
+    told, others = repeat.load(args.replay)
+    document = args.config and read_config(args.config)
+    setup = Setup(seed=args.seed, interval_s=args.interval_s)
+    began = time.monotonic()
+    found, run = repeat.verdict(told, document, setup, _say if args.log else None, bool(args.report))
+    found = {**found, "wall_s": round(time.monotonic() - began, 2)}
+    found["replayed"]["other_lines"] = others
+    if args.report:
+        _write(args.report, report.page(run.setup, found, run.watch.history))
+    print(json.dumps(found) if args.json else "\n".join([*text(setup, found), *repeat.text(found["replayed"])]),
+          flush=True)
+    return errors.DONE if found["ok"] else errors.FAILED
 
 
 def _storm(args):
