@@ -40,10 +40,15 @@ def append(segments, last, size, tag, text, notes, pieces, above=0):
     number = segments.numbers[-1] if last else max(segments.numbers[-1:] + [above]) + 1
     if not last:
         segments.numbers.append(number)
-    with open(segments.path(number), "ab") as file:
-        for part in parts + pieces:
-            if file.write(part) != len(part):  # a full disk may take a part without complaining
-                raise OSError(_ENOSPC)
+    try:
+        with open(segments.path(number), "ab") as file:
+            for part in parts + pieces:
+                if file.write(part) != len(part):  # a full disk may take a part without complaining
+                    raise OSError(_ENOSPC)
+    except OSError:
+        if not last:  # or who makes room by dropping the oldest drops this one, and tries again for ever
+            segments.remove(number)
+        raise
 
 
 def rewrite(segments, number, into, pieces):

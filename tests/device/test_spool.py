@@ -289,6 +289,41 @@ def test_flash_that_takes_nothing_leaves_the_ring_to_drop():
     assert len([line for line in life.board.said if "spill" in line]) < 30, "it is not tried at each reading"
 
 
+class Full:
+    """What `open` gives on a flash that is full of other things: a file that is begun, and takes nothing."""
+
+    begun = 0
+
+    def __init__(self, path, mode):
+        Full.begun += 1
+        assert Full.begun < 100, "it tries for ever"
+        self._file = open(path, mode)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._file.close()
+
+    def write(self, data):
+        return 0
+
+
+def test_a_flash_full_of_other_things_leaves_the_ring_to_drop():
+    root = flash.folder()
+    life, writer = Life(root, 7), load("segments_writer")
+    Full.begun = 0
+    writer.open = Full
+    try:
+        life.add(40)
+    finally:
+        del writer.open
+    equal((life.box.dropped["overflow"] > 0, life.box.stored), (True, 0))
+    assert Full.begun and not [name for name in os.listdir(root) if name[0] == "q"], "what was begun is cleared away"
+    life.add(40)
+    assert life.box.stored, "there is room again"
+
+
 def test_a_damaged_frame_costs_what_is_behind_it_and_is_counted():
     root = flash.folder()
     life = Life(root, 7)
