@@ -91,6 +91,19 @@ def test_what_is_gone_is_removed_and_what_is_yours_stays(deploy, tree, virtual, 
     assert there == {**tree, **yours}
 
 
+def test_somebody_s_own_program_is_kept(mote, tree, virtual, tmp_path):
+    board = virtual()
+    line = board.rfc2217()
+    run_there(line, "f=open('main.py','w')\nf.write('# years of work')\nf.close()")
+    status, said, _ = mote("deploy", "--port", line.url)
+    assert status == errors.DONE and "its own program is kept there, as main.before.py" in said
+    there = on_board(board, tmp_path)
+    assert (there["main.before.py"], there["main.py"]) == (b"# years of work", tree["main.py"])
+    tree["main.py"] = b"print('newer')\n"
+    assert "is kept" not in mote("deploy", "--port", line.url)[1]
+    assert on_board(board, tmp_path)["main.before.py"] == b"# years of work"
+
+
 def test_a_dry_run_changes_nothing(mote, tree, virtual, tmp_path):
     board = virtual()
     before = on_board(board, tmp_path)
@@ -126,7 +139,9 @@ def test_a_program_that_cannot_be_interrupted_is_caught_at_its_start(deploy, tre
     run_there(line, f"f=open('main.py','wb')\nf.write({deaf!r})\nf.close()")
     replug(board)
     assert deploy(line.url)[0] == errors.DONE
-    assert ours(board, tmp_path) == tree
+    there = ours(board, tmp_path)
+    assert there.pop("main.before.py") == deaf and there.pop("boot.before.py")
+    assert there == tree
 
 
 def test_a_wrong_byte_on_the_way_replaces_nothing(deploy, tree, virtual, tmp_path):

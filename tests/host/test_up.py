@@ -58,9 +58,10 @@ def test_from_an_empty_flash_to_the_first_reading(up, virtual, broker, base, hom
     mine = home / "mote" / "nodes" / f"{NODE}.json"
     assert json.loads(mine.read_text()) == there and stat.S_IMODE(mine.stat().st_mode) == 0o600
     # Again: nothing to flash, nothing to send.
-    status, said, error = up(board, "--json")
+    status, said, error = up(board)
     assert status == errors.DONE, error
-    assert json.loads(said)["sent"] == 0
+    assert said.startswith("0 of ") and f"{NODE} is online after" in said
+    assert "Home Assistant, at the same broker, shows it as Greenhouse. Here: mote watch --broker 127.0.0.1" in said
 
 
 def test_a_wrong_wifi_password_is_named(up, virtual, monkeypatch):

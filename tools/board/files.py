@@ -85,6 +85,19 @@ def _dirs(p):
    if e.args[0]!=17:raise
 """
 
+# A program that is not ours is copied before ours takes its place; a copy that is there already is the older one.
+_KEEP = """
+import os
+for p in ('main.py','boot.py'):
+ t=p[:-3]+'.before.py'
+ if p in os.listdir() and t not in os.listdir():
+  with open(p,'rb') as f, open(t,'wb') as g:
+   while 1:
+    d=f.read(512)
+    if not d:break
+    g.write(d)
+"""
+
 
 def wanted():
     """Path on the board -> content, of a whole node, compiled as it has to be."""
@@ -170,6 +183,8 @@ def carry_out(board, files, todo, state, progress=lambda done, total: None):
     if not (todo.send or todo.stage_done or todo.remove):
         return
     _check_room(board, files, todo, state)
+    if is_foreign(state):
+        board.run(_KEEP)
     stale = [path for path in todo.remove if path.endswith(".new")]
     if stale:
         board.run(f"import os\nfor p in {stale!r}:os.remove(p)")
@@ -181,6 +196,11 @@ def carry_out(board, files, todo, state, progress=lambda done, total: None):
         done += len(files[path])
         progress(done, todo.bytes)
     _put_in_place(board, todo, state)
+
+
+def is_foreign(state):
+    """Whether a program of somebody's own is on a board, and no node yet."""
+    return "main.py" in state.hashes and "firmware/node.mpy" not in state.hashes
 
 
 def write(board, path, content):

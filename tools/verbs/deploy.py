@@ -70,7 +70,7 @@ def deploy(board, wanted, dry_run=False, quiet=False):
     else:
         show = flasher.bar("sending")
         files.carry_out(board, wanted, todo, state, lambda done, total: show(done, total, ""))
-        told = [f"  removed {path}" for path in todo.remove]
+        told = [f"  removed {path}" for path in todo.remove] + kept(state)
     board.restart()
     result["seconds"] = round(time.monotonic() - began, 1)
     if not dry_run:
@@ -81,6 +81,11 @@ def deploy(board, wanted, dry_run=False, quiet=False):
                 f"{result['seconds']} s", *told, *(f"  {line}" for line in result.get("first_words", ()))]
         print("\n".join(told))
     return result
+
+
+def kept(state):
+    """What to say of a board that had another program."""
+    return ["  its own program is kept there, as main.before.py"] if files.is_foreign(state) else []
 
 
 def first_words(board):

@@ -8,7 +8,7 @@ import time
 from tools import connection, errors, provisioning, topics, tracebacks
 from tools.board import files, flasher, options, ports, repl
 from tools.checks import reach
-from tools.verbs import flash, provision
+from tools.verbs import deploy, flash, provision
 
 HELP = "flash, deploy, provision and start a board, and wait until its node is online"
 EXAMPLE = "mote up --port /dev/ttyUSB0 --broker mqtt://192.168.1.10 --wifi my-network --name Greenhouse"
@@ -47,6 +47,8 @@ def run(args):
         say(args, f"{len(todo.send)} of {len(wanted)} files to send, {todo.bytes:,} bytes")
         show = flasher.bar("sending")
         files.carry_out(board, wanted, todo, state, lambda done, total: show(done, total, ""))
+        for line in deploy.kept(state):
+            say(args, line)
         document = provision.onto_board(board, document, args, state)
         node = document["node"]["id"]
         if args.acl:
