@@ -12,7 +12,9 @@ import pytest
 from tests.host import certificates
 from tests.host.virtual import on_board
 from tools import brokers, connection, errors, provisioning
-from tools.board import i2c
+from store import Store
+from tools.board import files, i2c
+from tools.verbs import deploy
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name)")
 MOSQUITTO = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
@@ -174,6 +176,32 @@ def test_a_board_keeps_what_nothing_is_said_about(provision, mote, virtual, tmp_
     status, _, error = provision("--port", url, "--from", template)
     assert status == errors.DONE, error
     assert json.loads(on_board(board, tmp_path)["config.json"])["node"]["id"] == "esp32-a1b2c3"
+
+
+def test_whoever_is_at_the_cable_has_the_last_word(mote, virtual, tmp_path):
+    """A broker's address that came over the air must not win over the one that somebody has come to write."""
+    board = virtual()
+    url = board.rfc2217().url
+    status, _, error = mote("provision", "--port", url, "--broker", "192.0.2.1", "--wifi", "home", "--yes")
+    assert status == errors.DONE and "over the air" not in error, error
+    patch = {"mqtt": {"host": "192.0.2.7"}, "telemetry": {"interval_s": 7}}
+    keep_patch(url, tmp_path, {"revision": 3, "patch": {"mqtt": {"host": "on.trial"}}, "old": patch})
+    status, _, error = mote("provision", "--port", url, "--broker", "192.0.2.9", "--yes")
+    assert status == errors.DONE and "up to revision 3" in error, error
+    there = on_board(board, tmp_path)
+    document = json.loads(there["config.json"])
+    assert (document["mqtt"]["host"], document["telemetry"]) == ("192.0.2.9", {"interval_s": 7})
+    (tmp_path / "left").mkdir()
+    (tmp_path / "left" / "config").write_bytes(there["state/config"])
+    assert json.loads(Store(str(tmp_path / "left")).load("config")) == {"revision": 4, "patch": {}}
+
+
+def keep_patch(url, tmp_path, document):
+    """Have a board keep a document as if it had come over the air."""
+    (tmp_path / "kept").mkdir()
+    Store(str(tmp_path / "kept")).save("config", json.dumps(document).encode())
+    with deploy.connected(url) as there:
+        files.write(there, "state/config", (tmp_path / "kept" / "config").read_bytes())
 
 
 def test_what_no_driver_knows_is_remarked_upon():

@@ -8,7 +8,7 @@ import sys
 from firmware import config as table
 from firmware import desired
 from tools import ROOT, asking, connection, errors, keys, labels, provisioning, topics
-from tools.board import files, i2c, options
+from tools.board import files, i2c, options, patches
 from tools.verbs import deploy
 
 HELP = "write a node's configuration: Wi-Fi, broker, sensors, credentials of its own"
@@ -151,14 +151,19 @@ def onto_board(board, document, args, state):
     if not document.get("sensors"):
         document = {**document, "sensors": sensors(board, args)}
     document = complete(document, args, node)
+    before = patches.stored(board)
     files.write(board, "config.json", provisioning.text_of(document))
+    if before and (before["patch"] or "old" in before):
+        patches.forget(board, before)
+        print(f"{node}: what came over the air, up to revision {before['revision']}, is replaced by this config.json",
+              file=sys.stderr)
     keep(node, document)
     return document
 
 
 def beginning(board, args):
-    """The document to start from: that of --from, else that of the board at its prompt (None: there is none), so that
-    what nothing is said about stays as it is."""
+    """The document to start from: that of --from, else what the board at its prompt obeys (None: there is none), so
+    that what nothing is said about stays as it is."""
     own = on_it(board) if board and not args.template else {}
     if not own:
         return template(args)
@@ -174,7 +179,10 @@ def on_it(board):
         document = desired.parsed(said.encode())
     except desired.ConfigError:
         return {}
-    return {} if table.mistakes(document) else document
+    if table.mistakes(document):
+        return {}
+    over_the_air = patches.stored(board)
+    return patches.obeyed(document, over_the_air) if over_the_air else document
 
 
 def default_id(state):
