@@ -8,7 +8,9 @@ def kept(board, fetch):
     def log(text):
         say(text)
         try:
-            fetch("firmware.recorder").note(fetch("retained"), board, text)
+            retained = fetch("retained")
+            events = fetch("firmware.recorder").longer(retained.load(board, retained.RECORDER), board, text)
+            retained.save(board, retained.RECORDER, events)  # its code alone is there now: all three want a kilobyte
         except (MemoryError, OSError, ImportError) as error:  # a log must never end the node
             say("not recorded: %s" % type(error).__name__)
 

@@ -7,16 +7,16 @@ _LETTERS = 40  # of a line: what is recorded is to be many events rather than lo
 _MOST_BYTES = 998  # the slot's
 
 
-def note(retained, board, text):
-    """Record a line of the log, with the time of day (UTC) where it is known. The oldest lines go."""
+def longer(events, board, text):
+    """What is recorded, or None, and a line of the log, with the time of day (UTC) where it is known, as bytes. The
+    oldest lines go."""
     second = board.time_s()
     stamp = "-" if second is None else "%02d:%02d:%02d" % (second // 3600 % 24, second // 60 % 60, second % 60)
-    line = "%s %s\n" % (stamp, text[:_LETTERS].replace("\n", " "))
-    data = (retained.load(board, retained.RECORDER) or b"") + line.encode()
+    data = (events or b"") + ("%s %s\n" % (stamp, text[:_LETTERS].replace("\n", " "))).encode()
     at = 0
     while len(data) - at > _MOST_BYTES or data.count(b"\n", at) > _MOST_LINES:
         at = data.find(b"\n", at) + 1
-    retained.save(board, retained.RECORDER, memoryview(data)[at:])
+    return memoryview(data)[at:]
 
 
 def story(fetch, board):

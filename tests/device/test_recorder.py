@@ -1,11 +1,14 @@
 """The flight recorder: the last events survive a reset, are told once after it, and cost no flash."""
 
-import retained
-from firmware import recorder, starts  # noqa: F401 - what tells the story finds it below its package
+from firmware import logbook, recorder, starts  # noqa: F401 - what tells the story finds it below its package
 from lending import load
 from minitest import equal
 from stage import Board
 from test_node import BASE, TOP, Rig, again
+
+
+def note(board, text):
+    logbook.kept(board, load)(text)
 
 
 def events(board):
@@ -15,9 +18,9 @@ def events(board):
 def test_events_are_kept_in_order_with_the_time_of_day():
     board = Board(BASE)
     board.unix_s = 1_800_000_000  # 08:00:00
-    recorder.note(retained, board, "link: online")
+    note(board, "link: online")
     board.unix_s = None
-    recorder.note(retained, board, "link: down")
+    note(board, "link: down")
     equal(events(board), ["08:00:00 link: online", "- link: down"])
     equal(board.files.content, {}, "flash:")
 
@@ -25,11 +28,11 @@ def test_events_are_kept_in_order_with_the_time_of_day():
 def test_the_oldest_go_and_none_is_long():
     board = Board(BASE)
     for number in range(400):
-        recorder.note(retained, board, "event %d" % number)
+        note(board, "event %d" % number)
     found = events(board)
     equal((len(found), found[-1][-9:]), (50, "event 399"))
     for number in range(100):
-        recorder.note(retained, board, "\u20ac" * 40 + "\n%d" % number)
+        note(board, "\u20ac" * 40 + "\n%d" % number)
     found = events(board)
     assert 6 < len(found) <= 50 and all([len(line) <= 49 for line in found])
 
@@ -39,7 +42,7 @@ def test_memory_that_the_power_left_undefined_is_no_record():
     for data in (b"", b"\xff" * 2_048, b"rubbish"):
         board.rtc_write(data)
         equal(events(board), [])
-        recorder.note(retained, board, "first")
+        note(board, "first")
         equal(len(events(board)), 1)
         board.rtc_write(b"")
 
