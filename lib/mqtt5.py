@@ -105,7 +105,7 @@ class Client5(Client):
         server = self.server
         if qos > server.get("maximum_qos", 1):
             return _NO_QOS
-        if retain and not server.get("retain_available", 1):
+        if retain & 1 and not server.get("retain_available", 1):
             return _NO_RETAIN
         if "maximum_packet_size" in server:
             size = 2 + len(encoded(name)) + 2 * (qos > 0) + sum([len(encoded(piece)) for piece in pieces])

@@ -74,3 +74,13 @@ async def test_with_mqtt_5_properties_are_sent_again_too():
         equal(session.stream.heard(), [
             (0x3B, field("t/b") + two(2) + b"\x04\x03\0\x01bbbb"),
             (0x3A, field("t/c") + two(3) + b"\x04\x03\0\x01cccc")])
+
+
+async def test_a_broker_that_retains_nothing_gets_what_was_in_flight_all_the_same():
+    before = await left(Session5, ())
+    refused = []
+    async with Session5(window=4, on_refused=lambda token, error: refused.append(token)) as session:
+        await session.connected(b"\x25\0")
+        await resume(session.client, before, message)
+        equal([first for first, _ in session.stream.heard()], [0x3A, 0x3A])
+        equal((session.client.unacknowledged(), refused), (["a", "c"], ["b"]), "only b is to be retained:")
