@@ -167,7 +167,7 @@ class Link:
         await client.connect(dialect.node_id, mqtt["user"], mqtt["password"], dialect.status("offline"))
         self._board.keep_address()  # a broker that has moved may leave something behind that takes connections
         granted = await client.subscribe(dialect.subscriptions)
-        if 128 in granted:
+        if max(granted, default=0) > 127:
             self._board.log("link: the broker refuses a subscription: %s" % list(granted))
         self._to("online")
         self._online_ms = self._uptime.ms()

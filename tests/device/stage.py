@@ -346,7 +346,7 @@ class Line(Stream):
         elif first == 0x82:
             self.events.append("SUBSCRIBE")
             self.filters = _filters(self._split(body[2:])[1])
-            grants = [128 if name in broker.refused else qos for name, qos in self.filters]
+            grants = [broker.refusal if name in broker.refused else qos for name, qos in self.filters]
             if broker.grants:
                 self.say(packet(0x90, body[:2], self._none(), bytes(grants)))
             wanted = [name for name, _ in self.filters if name in broker.kept]
@@ -400,7 +400,7 @@ class Broker:
         self.lines = []
         self.code = 0
         self.newest, self.hangs_up = 4, True  # the highest protocol level, and what it does when asked for a higher one
-        self.refused = ()
+        self.refused, self.refusal = (), 128  # MQTT 5 has more codes of refusal
         self.denies = None  # a topic on which MQTT 5 lets nobody publish
         self.grants = True  # whether SUBACK comes
         self.acknowledges = True

@@ -177,6 +177,14 @@ async def test_what_a_broker_of_mqtt_5_refuses_is_dropped_and_counted():
         equal(naps.result, "asleep")
 
 
+async def test_a_refused_subscription_is_said():
+    async with newer(5) as naps:
+        naps.broker.refused, naps.broker.refusal = (TOP + "config/set",), 135
+        await naps.wake()
+        equal(naps.result, "asleep")
+        assert [line for line in naps.board.said if "refuses a subscription" in line], naps.board.said
+
+
 async def test_readings_at_qos_0_count_once_the_broker_has_answered_what_is_behind_them():
     async with Naps(qos=0) as naps:
         await settled(naps)
