@@ -33,7 +33,10 @@ def start():
             os.mkdir("/state")
         due = cause == machine.PWRON_RESET and pressed(machine.Pin)
         if cause != machine.DEEPSLEEP_RESET:  # a wake that fails ends in a reset, which then counts
-            due = counted() or due
+            try:
+                due = counted() or due
+            except OSError as error:  # flash that takes nothing must not take the button, too
+                sys.print_exception(error)
         if due:
             from board import Board
             from rescue import main

@@ -182,6 +182,16 @@ def test_the_boot_button_calls_rescue_at_power_on_only():
     equal(Bench(cause=HARD, level=0).boot(), ["count"])
 
 
+def test_flash_that_takes_no_count_leaves_the_boot_button():
+    def count(files):
+        raise OSError(5)
+
+    for level, after in ((0, ["rescue"]), (1, [])):
+        bench = Bench(cause=POWER_ON, level=level)
+        bench.count = count
+        equal(bench.boot(), ["pin 9", OSError] + after)
+
+
 def test_what_goes_wrong_at_boot_leaves_the_node_its_chance():
     bench = Bench(cause=HARD, early=4)
     bench.board = None
