@@ -30,7 +30,7 @@ class Control:
             self._waiting = [item for item in self._waiting if item[1] != kind]
         elif payload is not None and len(payload) > _MAX_COMMAND_BYTES:
             payload = None
-        if len(self._waiting) >= _MAX_WAITING:
+        if len(self._waiting) >= _MAX_WAITING and kind != "config":  # of which one waits at most; it may not come again
             self.dropped += 1
             return
         due = now + int(self._board.random() * _SPREAD_MS) if wide else now

@@ -148,6 +148,16 @@ def test_a_flood_is_bounded_and_counted():
     equal(desk.control.dropped, 12)
 
 
+def test_a_document_finds_room_behind_a_flood():
+    desk = Desk()
+    for _ in range(20):
+        desk.control.receive(0, "command", "do", True, b"x")
+    desk.control.receive(0, "config", None, False, b"first")
+    desk.control.receive(0, "config", None, False, b"last")
+    desk.control.turn(0)
+    equal((desk.followed, desk.control.dropped), ([("config", None, b"last")], 12))
+
+
 def test_commands_to_many_are_spread():
     desk = Desk()
     for chance, due in ((0.0, 0), (0.25, 2500), (0.9999, 9999)):
