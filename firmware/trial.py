@@ -11,10 +11,14 @@ _SILENT = "it would be silent for %d s at a time: if that is meant, send the sam
 
 
 def begin(desired, board, table, settings):
-    """Try what is stored for this start: the next one, whatever ends this, goes back. Raises ConfigError."""
+    """Try what is stored for this start: the next one, whatever ends this, goes back. Where flash does not take that,
+    this one does: a node that tried for ever would be stranded."""
     document = desired.stored(board)
     del document["first"]
-    desired.store(board, document)
+    try:
+        desired.store(board, document)
+    except desired.ConfigError as error:
+        return roll_back(desired, board, table, settings, error.args[0])
     desired.tell(settings)
 
 

@@ -163,6 +163,17 @@ def test_a_trial_whose_end_cannot_be_stored_is_rolled_back_at_the_next_start():
         assert desk.again().settings.trial
 
 
+def test_a_start_on_trial_that_flash_does_not_take_is_rolled_back_at_once():
+    desk = Desk()
+    desk.send(1, {"power": {"mode": "deepsleep"}})
+    equal(desk.again().settings.trial, "first")
+    desk.board.files.fails = OSError("worn out")
+    trial.begin(desired, desk.board, config, desk.settings)
+    equal((desk.settings.trial, desk.report()["state"]), (False, "rolled-back"))
+    assert "worn out" in desk.report()["reason"]
+    equal(desk.settings.effective["power"]["mode"], "always")
+
+
 def test_secrets_come_back_with_a_rollback():
     desk = Desk()
     desk.send(1, {"mqtt": {"password": "a-first-secret"}})
