@@ -195,6 +195,8 @@ def _shown(value, most=40):
     """What was found, small enough and plain enough to go into a report."""
     if isinstance(value, str):
         return (value if _size(value) >= 0 else repr(value))[:most]
+    if isinstance(value, (list, dict)):
+        return HIDDEN  # a secret may be in it
     return value if value is None or isinstance(value, int) and abs(value) < 2**30 else str(value)[:most]
 
 

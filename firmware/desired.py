@@ -107,7 +107,10 @@ def obey(board, table, settings, data):
 
 def _is_again(table, wanted, patch):
     """Whether a document's patch is the stored one; once through JSON, as that has been, since floats change there."""
-    return json.loads(json.dumps(_with_secrets(table, wanted, patch, ()))) == patch
+    try:
+        return json.loads(json.dumps(_with_secrets(table, wanted, patch, ()))) == patch
+    except ValueError:  # a number without bounds, which nobody stored
+        return False
 
 
 def _moved(table, base, document):

@@ -209,6 +209,28 @@ def test_a_value_of_a_wrong_type_is_refused_in_a_report_that_is_json():
         desk.refuses("", desk.raw, text.encode())
 
 
+def test_a_number_without_bounds_ends_no_trial():
+    for revision in (1, 2):
+        desk = Desk()
+        desk.send(1, {"mqtt": {"host": "elsewhere.test"}})
+        before = desk.stored()
+        equal(desk.raw(b'{"revision": %d, "patch": {"mqtt": {"port": 1e999}}}' % revision), None)
+        equal((desk.stored(), desk.settings.trial, desk.settings.found), (before, True, 0))
+
+
+def test_what_can_starve_a_node_is_on_trial():
+    for patch in ({"outbox": {"ram_readings": 512}}, {"power": {"awake_s": 2}}):
+        desk = Desk()
+        desk.send(1, patch)
+        assert desk.settings.trial, patch
+
+
+def test_a_secret_in_a_list_is_not_shown():
+    desk = Desk()
+    for value in (["me", "a-secret-one"], {"name": "a-secret-one"}):
+        desk.refuses("mistakes", desk.send, 1, {"mqtt": {"user": value}})
+
+
 def test_secrets_that_a_document_leaves_out_keep_their_value():
     desk = Desk()
     secrets = {"mqtt": {"password": "new-secret", "tls": {"ca": "ca.der", "cert": "c.der", "key": "key-secret"}},
