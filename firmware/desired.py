@@ -78,16 +78,14 @@ def obey(board, table, settings, data):
     key = settings.effective["config"]["key"]
     try:
         if key is not None:
-            name = settings.effective["node"]["id"] or board.default_id
-            data = lending.lend("signed").opened(key, name, "config", data)
-            if data is None:
+            own = settings.effective["node"]["id"] or board.default_id
+            if (data := lending.lend("signed").opened(key, own, "config", data)) is None:
                 settings.refused += 1
                 raise ConfigError("not signed with config.key for this node")
         document = parsed(data)
         revision = document.get("revision")
         wanted = document.get("patch")
-        whole = not isinstance(revision, bool) and isinstance(revision, int) and isinstance(wanted, dict)
-        if not whole or len(document) > 2:
+        if type(revision) is not int or not isinstance(wanted, dict) or len(document) > 2:
             raise ConfigError('not of the form {"revision": n, "patch": {...}}')
         patch = stored(board)["patch"]
         if settings.trial and 0 <= revision - settings.revision <= 1 and _is_again(table, wanted, patch):
