@@ -119,6 +119,7 @@ class MicroPythonItem(pytest.Item):
 
     def runtest(self):
         passed, output = self.parent.result(self.test)
+        self.add_report_section("call", "MicroPython", output)  # which `pytest -rP` shows: figures
         if not passed:
             pytest.fail(output, pytrace=False)
 
