@@ -10,6 +10,7 @@ from tools import (
     bench_battery,
     bench_deploy,
     bench_faults,
+    bench_fleet,
     bench_mqtt,
     bench_node,
     bench_sim,
@@ -153,6 +154,15 @@ def _show_sim(args, result):
     print(bench_sim.text(result))
 
 
+def _fleet(args):
+    """`mote fleet` beside Locust, at rising rates: ten minutes."""
+    return bench_fleet.measure(_progress(args))
+
+
+def _show_fleet(args, result):
+    print(bench_fleet.text(result))
+
+
 def _wake(args):
     """A sleeping node's wake, over a link with a round trip: half a minute."""
     return bench_wake.measure(_progress(args))
@@ -192,5 +202,6 @@ def _show_deploy(args, result):
 
 BENCHES = {"publish": (_publish, _show_publish), "mqtt": (_mqtt, _show_mqtt), "faults": (_faults, _show_faults),
            "node": (_node, _show_node), "sim": (_sim, _show_sim), "wake": (_wake, _show_wake),
-           "battery": (_battery, _show_battery), "storm": (_storm, _show_storm), "deploy": (_deploy, _show_deploy)}
+           "battery": (_battery, _show_battery), "storm": (_storm, _show_storm), "deploy": (_deploy, _show_deploy),
+           "fleet": (_fleet, _show_fleet)}
 DEFAULT = ("publish", "node", "mqtt")
