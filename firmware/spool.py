@@ -22,6 +22,7 @@ class Spool:
     def __init__(self, box, board, fetch):
         self._box = box
         self._fetch = fetch
+        self._log = board.log
         self._files = board.files
         self._segments = fetch("segments").Segments(board.files.root)
         self._boots = fetch("firmware.boots")
@@ -69,7 +70,10 @@ class Spool:
         """End the boot: all that waits goes to flash, and what cannot is noted."""
         box = self._box
         if box.rules and box.rules["flash_bytes"]:
-            self.spill()
+            try:
+                self.spill()
+            except OSError as error:
+                self._log("outbox: close: OSError %s" % error)
         left = len(box.old)
         last_seq = struct.unpack(">I", box.old.views(1)[0][:4])[0] - 1 if left else box.seq
         entries = self._boots.past(self._files)

@@ -31,24 +31,33 @@ def room(segments, size, tag, text):
 def append(segments, last, size, tag, text, notes, pieces, above=0):
     """Add a frame, to the `last` segment or to a new one numbered above `above`; its records are in `pieces`.
 
-    It is all there or not at all. Raises OSError, ENOSPC when there is no room.
+    It is all there or not at all: a new segment whose first frame does not fit is gone again, as it would pass for one
+    that can make room. Raises OSError, ENOSPC when there is no room.
     """
     head = struct.pack(_HEAD, _MAGIC, _VERSION, size, tag, len(text))
     parts = [] if last else [segments.sealed(head, (text,)), text]
     frame = struct.pack(_FRAME, sum([len(piece) for piece in pieces]) // size, *notes)
     parts.append(segments.sealed(frame, pieces))
     number = segments.numbers[-1] if last else max(segments.numbers[-1:] + [above]) + 1
-    if not last:
-        segments.numbers.append(number)
     try:
         with open(segments.path(number), "ab") as file:
             for part in parts + pieces:
                 if file.write(part) != len(part):  # a full disk may take a part without complaining
                     raise OSError(_ENOSPC)
+    except OSError as error:
+        if not last:
+            _discard(segments.path(number))
+        raise error
+    if not last:
+        segments.numbers.append(number)
+
+
+def _discard(path):
+    """Delete a file that may not be there; if that fails, too, the next boot finds it empty or damaged."""
+    try:
+        os.remove(path)
     except OSError:
-        if not last:  # or who makes room by dropping the oldest drops this one, and tries again for ever
-            segments.remove(number)
-        raise
+        pass  # what failed before it is what counts
 
 
 def rewrite(segments, number, into, pieces):

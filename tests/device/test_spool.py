@@ -4,6 +4,7 @@ power. What was on flash is sent once, but for the batch whose acknowledgement f
 import os
 
 import flash
+import segments_writer
 from firmware import boots, drain, slots, spool  # noqa: F401 - found here once, and not below the clock of a test
 from firmware.outbox import Outbox
 from lending import lend, load
@@ -322,6 +323,116 @@ def test_a_flash_full_of_other_things_leaves_the_ring_to_drop():
     assert Full.begun and not [name for name in os.listdir(root) if name[0] == "q"], "what was begun is cleared away"
     life.add(40)
     assert life.box.stored, "there is room again"
+
+
+class Refusing:
+    """`with Refusing(code):` writing a segment fails with OSError(code), once its file is there if it `begins`."""
+
+    def __init__(self, code, begins=True):
+        self._code = code
+        self._begins = begins
+        self._tries = 0
+
+    def __enter__(self):
+        segments_writer.open = self._open
+
+    def __exit__(self, *error):
+        segments_writer.open = open
+
+    def _open(self, path, mode):
+        self._tries += 1
+        assert self._tries < 50, "it goes round for ever"
+        if self._begins:
+            open(path, mode).close()
+        raise OSError(self._code)
+
+
+FULL = 28  # ENOSPC
+
+
+def test_a_flash_with_no_room_for_another_name_makes_room_too():
+    life = Life(flash.folder(), 7, sensors=(WIDE,))
+    life.add(SLOTS * 2 + 1)  # two segments
+    with Refusing(FULL, begins=False):
+        equal(life.box.flash("spill"), None)
+    life.check()
+    equal((life.box.dropped["flash"], Segments(life.board.files.root).numbers), (SLOTS * 2, []))
+    assert str(FULL) in life.board.said[-1], life.board.said
+
+
+def test_flash_that_others_fill_keeps_the_segment_in_flight():
+    life = Life(flash.folder(), 7, sensors=(WIDE,))
+    life.add(SLOTS + 1)
+    life.box.begin()
+    life.turn()
+    token, _ = life.box.take_batch()
+    with Refusing(FULL):
+        equal(life.box.flash("spill"), None)
+    life.check()
+    equal((len(life.box.old), Segments(life.board.files.root).numbers), (1, [token[0]]))
+    life.box.end([])
+    equal(life.drain(), seqs(7, 1, SLOTS + 1))
+
+
+def test_flash_that_others_fill_makes_room_by_the_oldest_and_no_more():
+    life = Life(flash.folder(), 7, sensors=(WIDE,))
+    life.add(SLOTS * 2 + 1)  # two segments
+    with Refusing(FULL):
+        equal(life.box.flash("spill"), None)
+    life.check()
+    equal((life.box.dropped["flash"], len(life.box.old), Segments(life.board.files.root).numbers), (SLOTS * 2, 1, []))
+
+
+def test_a_boot_that_ends_on_a_full_flash_notes_what_it_could_not_keep():
+    root = flash.folder()
+    life = Life(root, 7)
+    life.add(10)
+    with Refusing(FULL):
+        life.box.close()
+    equal(life.past(), [[7, 0, 10, 0, 1]])
+    equal(Life(root, 8).box.inherited["found"], 0)
+
+
+def test_a_littlefs_that_is_full_ends_a_spill_and_takes_it_when_there_is_room():
+    if flash.vfs is None:
+        return  # CPython has no littlefs that could be full
+    with flash.mounted(flash.Flash(flash.formatted(12))):
+        life = Life(flash.ROOT, 7)
+        junk = 0
+        try:
+            while True:
+                with open("%s/junk%d" % (flash.ROOT, junk), "wb") as file:
+                    file.write(bytes(3_000))
+                junk += 1
+        except OSError as error:
+            equal(error.args[0], FULL)
+        life.add(10)
+        with Rounds():
+            equal(life.box.flash("spill"), None)
+        equal((len(life.box.old), life.box.stored, Segments(flash.ROOT).numbers), (10, 0, []))
+        for number in range(junk):
+            os.remove("%s/junk%d" % (flash.ROOT, number))
+        equal(life.box.flash("spill"), True)
+        equal(life.drain(), seqs(7, 1, 10))
+
+
+class Rounds:
+    """`with Rounds():` making room is given up after some attempts, so that it cannot go on for ever."""
+
+    def __enter__(self):
+        self._right, self._left = load("firmware.spool").Spool._shed, 50
+        load("firmware.spool").Spool._shed = self._counted()
+
+    def __exit__(self, *error):
+        load("firmware.spool").Spool._shed = self._right
+
+    def _counted(self):
+        def shed(its):
+            self._left -= 1
+            assert self._left, "it goes round for ever"
+            return self._right(its)
+
+        return shed
 
 
 def test_a_damaged_frame_costs_what_is_behind_it_and_is_counted():

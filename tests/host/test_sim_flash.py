@@ -1,9 +1,14 @@
 """The simulated flash: lib/store.py survives a power cut at every operation on it, and a careless writer does not."""
 
 import json
+import types
 
 import pytest
 
+from firmware import slots
+from firmware.outbox import Outbox
+from lending import load
+from ring import Ring
 from tools.sim.flash import PowerCut, Shelf
 
 
@@ -100,3 +105,29 @@ def test_files_can_be_appended_to_and_read_anywhere():
     shelf.remove("/n/log")
     with pytest.raises(OSError):
         shelf.stat("/n/log")
+
+
+def waiting(shelf, store, count):
+    """An Outbox on the shelf's flash, in which `count` readings wait."""
+    bound = {name: shelf.bound(name) for name in ("segments", "segments_writer")}
+    board = types.SimpleNamespace(files=store, time_s=lambda: 1_800_000_000, log=lambda text: None)
+    clock = types.SimpleNamespace(ms=lambda: 1_000_000)
+    box = Outbox(board, clock, Ring, lambda name: bound.get(name) or load(name))
+    index = slots.declare(box, "level", (("level", "m", None, 1),))
+    box.rules = {"flash_bytes": 262_144, "full": "oldest", "spill_after_s": 900}
+    slots.resize(box, Ring, 64)
+    box.start(1)
+    for number in range(count):
+        box.add(index, (number,))
+    return box
+
+
+def test_a_spill_on_a_full_flash_ends_and_costs_nothing():
+    shelf, flash, store = shelf_with_store()
+    box = waiting(shelf, store, 60)
+    files = dict(flash.files)
+    flash.full, flash.cut_at = True, 50  # should it go round for ever
+    assert box.flash("spill") is None
+    assert (len(box.old), box.stored, flash.files) == (60, 0, files)
+    flash.full, flash.cut_at = False, None
+    assert box.flash("spill") and (len(box.old), box.stored) == (0, 60)
