@@ -91,6 +91,22 @@ def test_what_is_gone_is_removed_and_what_is_yours_stays(deploy, tree, virtual, 
     assert there == {**tree, **yours}
 
 
+def test_a_board_that_starts_anew_at_its_prompt_is_met_again(deploy, tree, virtual, tmp_path, monkeypatch):
+    board, enter, entered = virtual(), repl.Repl.enter, []
+
+    def with_a_reset(there):
+        enter(there)
+        entered.append(len(board.log))
+        if len(entered) == 1:
+            there.reset_by_line()
+            assert board.await_said(b"rst:0x1", since=entered[0])
+
+    monkeypatch.setattr(repl.Repl, "enter", with_a_reset)
+    status, _, said = deploy(board.rfc2217().url)
+    assert status == errors.DONE, said
+    assert len(entered) == 2 and ours(board, tmp_path) == tree
+
+
 def test_somebody_s_own_program_is_kept(mote, tree, virtual, tmp_path):
     board = virtual()
     line = board.rfc2217()

@@ -119,6 +119,16 @@ def _read(path):
 def look(board):
     """The State of the board behind an entered prompt, with its watchdog held off and an update that was broken off
     finished. Raises UserError where no node can live."""
+    try:
+        return _look(board)
+    except errors.Trouble as error:
+        if error.status != errors.UNREACHABLE:
+            raise
+        board.enter()  # it may have started anew since it was at its prompt; says what is wrong if it is not there
+        return _look(board)
+
+
+def _look(board):
     board.run(repl.HOLD_WATCHDOG)
     roots = [name + ending for name in _LAST for ending in ("", ".new")]
     code = _LOOK.replace("FOLDERS", repr(FOLDERS)).replace("ROOTS", repr(roots)).replace("MOVES", MOVES)
@@ -126,7 +136,7 @@ def look(board):
     (unfinished, *about, chip_id, finishes), *found = ast.literal_eval(said.strip())
     if unfinished:
         board.run(_finish(), timeout_s=_MOVES_S)
-        return look(board)
+        return _look(board)
     installed = ()
     if _OURS in dict(found):
         installed = board.run(f"print(open({_OURS!r}).read())").split()
