@@ -33,8 +33,11 @@ def save(board, slot, data):
     if len(data) > room - _FRAME_BYTES:
         raise ValueError("longer than the slot")
     before = board.rtc_read()
-    whole = bytearray(max(len(before), at + room))  # as little as will do: it is on the heap for a moment
-    whole[: len(before)] = before
+    head, tail = before[:at], before[at + room :]
+    before = None  # a kilobyte that is wanted again at once
+    whole = bytearray(at + (room if tail else _FRAME_BYTES + len(data)) + len(tail))
+    whole[: len(head)] = head
     struct.pack_into(_FRAME, whole, at, len(data), binascii.crc32(data))
     whole[at + _FRAME_BYTES : at + _FRAME_BYTES + len(data)] = data
+    whole[at + room : at + room + len(tail)] = tail
     board.rtc_write(whole)
