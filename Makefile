@@ -38,7 +38,7 @@ test: setup
 # Two releases of the real Home Assistant (a gigabyte in build/, once), then real nodes in them.
 test-ha: setup
 	@$(BIN)/python -m tests.home_assistant.install
-	@$(BIN)/python -m pytest tests/home_assistant
+	@$(BIN)/python -m tests.home_assistant.run
 
 # The pictures of docs/home-assistant.md, of the page of a real node in a real Home Assistant.
 pictures: setup

@@ -34,10 +34,9 @@ class Node:
             "restart": self._restart, "sample": self._sample, "report": self._report, "identify": self._identify,
             "factory-reset": self._forget}, self._follow, self._reply, self._opened)
         self._link = Link(board, self._uptime, self._outbox, self._receive, self._birth)
-        self._dialect = self._heap_low = self._settings = None
+        self._dialect = self._heap_low = self._settings = self._trial = None  # a Tryout while there is a trial
         self._drivers = {}  # sensor name: (options, driver)
         self._boot = self._diagnostics_ms = self._proof_ms = self._seen = self._moved_ms = 0
-        self._trial = None  # a firmware.tryout.Tryout while there is one
 
     def stop(self):
         """Ask for a clean leave: `offline` is published, DISCONNECT sent, and `run` returns."""
@@ -222,7 +221,8 @@ class Node:
         if now >= self._proof_ms:
             self._prove(now)
         if now >= self._diagnostics_ms and self._link.state == "online":  # offline they would only grow old
-            self._diagnostics_ms = now + 1000 * self._settings.effective["telemetry"]["diagnostics_s"]
+            every_ms = 1000 * self._settings.effective["telemetry"]["diagnostics_s"]
+            self._diagnostics_ms = self._sampler.again_ms or now + every_ms  # what is new is to hear them, too
             if self._heap_low is None:  # the first time: what went before this start
                 self._tell_story()
             self._link.post(self._dialect.diagnostics(self._diagnostics()))

@@ -280,16 +280,16 @@ async def test_home_assistant_hears_everything_again_after_its_start():
 
 
 async def test_what_home_assistant_did_not_know_is_read_once_more_when_it_has_subscribed():
-    async with Rig(dict(BASE, telemetry={"interval_s": 600})) as rig:
+    async with Rig(dict(BASE, telemetry={"interval_s": 600, "diagnostics_s": 600})) as rig:
         rig.board.chance = 0.1
         await rig.go(2_700)
-        equal(len(rig.line.on(TOP + "telemetry/air")), 1)
+        equal([len(rig.line.on(TOP + name)) for name in ("telemetry/air", "diagnostics")], [1, 1])
         await rig.pass_ms(300)
         fresh = [reading["seq"] for reading in rig.readings()]
         equal(len(rig.line.on(TOP + "telemetry/air")), 2)
         equal(len(fresh), len(set(fresh)), "a sample of its own, not the old one:")
         await rig.pass_ms(60_000)
-        equal(len(rig.line.on(TOP + "telemetry/air")), 2)
+        equal([len(rig.line.on(TOP + name)) for name in ("telemetry/air", "diagnostics")], [2, 2])
         rig.line.hang_up()
         await rig.pass_ms(60_000)
         equal(len(rig.line.on(TOP + "telemetry/air")), 1, "it knows the node by now:")
@@ -454,7 +454,8 @@ async def test_diagnostics_add_up():
 async def test_diagnostics_come_at_their_period():
     async with Rig(dict(BASE, telemetry={"diagnostics_s": 20})) as rig:
         await rig.go(101_000)
-        equal([message.json()["uptime_s"] for message in rig.line.on(TOP + "diagnostics")], [0, 20, 40, 60, 80, 100])
+        told = [message.json()["uptime_s"] for message in rig.line.on(TOP + "diagnostics")]
+        equal(told, [0, 3, 23, 43, 63, 83], "once more when Home Assistant has subscribed, then")
 
 
 async def test_a_flood_of_commands_is_counted():

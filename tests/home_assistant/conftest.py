@@ -1,4 +1,5 @@
-"""One broker and one Home Assistant for each release that is installed; the tests of a release share them."""
+"""One broker and one Home Assistant for each release that is installed; all tests of a release share them, and call
+their nodes by names of their own."""
 
 import os
 import tempfile
@@ -43,7 +44,7 @@ class Home:
         self.nodes = []
 
 
-@pytest.fixture(scope="module", params=install.RELEASES)
+@pytest.fixture(scope="session", params=install.RELEASES)
 def household(request):
     python = install.python_of(request.param)
     if not python or not mosquitto_path():

@@ -1,4 +1,5 @@
-"""A real Home Assistant without a face, run by the Python that it is installed in: `house.py FOLDER BROKER_PORT`.
+"""A real Home Assistant without a face, run by the Python that it is installed in: `house.py FOLDER BROKER_PORT
+[INTEGRATION ...]`.
 
 It sets up its MQTT integration and nothing else that looks outside. Commands come as lines of JSON on standard input,
 each answered by one line on standard output; it ends with its input. What it keeps is in FOLDER, so that another one
@@ -7,6 +8,7 @@ on the same folder is a restart.
 
 import asyncio
 import datetime
+import importlib
 import json
 import logging
 import os
@@ -14,6 +16,7 @@ import socket
 import sys
 
 from homeassistant import auth, bootstrap, config_entries, core, core_config, loader
+from homeassistant.components.mqtt import debug_info
 from homeassistant.const import __version__
 from homeassistant.helpers import area_registry, device_registry, entity_registry, storage
 from homeassistant.helpers import recorder as recorder_helper
@@ -36,8 +39,8 @@ def free_port():
         return probe.getsockname()[1]
 
 
-async def build(folder, broker_port):
-    """Home Assistant, started, its MQTT entry connected to the broker on loopback."""
+async def build(folder, broker_port, *more):
+    """Home Assistant, started with `more` integrations, its MQTT entry connected to the broker on loopback."""
     with open(os.path.join(folder, "configuration.yaml"), "a"):
         pass  # an integration that is reloaded looks for it
     hass = core.HomeAssistant(folder)
@@ -48,7 +51,9 @@ async def build(folder, broker_port):
     await loader.async_get_custom_components(hass)
     await bootstrap.async_load_base_functionality(hass)
     hass.auth = await auth.auth_manager_from_config(hass, [{"type": "homeassistant"}], [])
-    for name in ("homeassistant", "persistent_notification", "http"):
+    recorder_helper.async_initialize_recorder(hass)
+    config["recorder"] = {"db_url": f"sqlite:///{hass.config.path('history.db')}", "commit_interval": 0}
+    for name in ("homeassistant", "persistent_notification", "http", *more):
         assert await async_setup_component(hass, name, config), (name, PROBLEMS)
     await core_config.async_process_ha_core_config(hass, {"name": "House", "time_zone": "UTC", "unit_system": "metric"})
     if not hass.config_entries.async_entries("mqtt"):
@@ -86,18 +91,29 @@ def described(hass):
     return result
 
 
-async def with_recorder(hass, *others):
-    """Set up the recorder, and what needs it; returns the address of the page."""
-    config = {"recorder": {"db_url": f"sqlite:///{hass.config.path('history.db')}", "commit_interval": 0}}
-    recorder_helper.async_initialize_recorder(hass)
-    for name in ("recorder", *others):
-        assert await async_setup_component(hass, name, config), (name, PROBLEMS)
+def understood(hass, device_id):
+    """What Home Assistant has made of a device's document: by entity id its options in full, and those that it did
+    not know, and dropped without a word."""
+    result = {}
+    for entity in debug_info.info_for_device(hass, device_id)["entities"]:
+        options = dict(entity["discovery_data"]["payload"])
+        platform = importlib.import_module("homeassistant.components.mqtt." + entity["entity_id"].split(".")[0])
+        known = platform.DISCOVERY_SCHEMA({name: options[name] for name in options if name != "platform"})
+        result[entity["entity_id"]] = {"options": json.loads(json.dumps(options, default=str)),
+                                       "dropped": sorted(set(options) - set(known) - {"platform"})}
+    return result
+
+
+async def page(hass, *names):
+    """Set up what it takes of Home Assistant to answer; returns the address of its page."""
+    for name in names:
+        assert await async_setup_component(hass, name, {}), (name, PROBLEMS)
     return f"http://127.0.0.1:{hass.http.server_port}"
 
 
 async def with_history(hass):
-    """Set up the recorder and the WebSocket API; returns the address of the page and an administrator's token."""
-    url = await with_recorder(hass, "websocket_api", "config")
+    """The address of the page, with the WebSocket API, and an administrator's token."""
+    url = await page(hass, "websocket_api", "config")
     user = await hass.auth.async_create_user("Owner", group_ids=["system-admin"])
     token = await hass.auth.async_create_refresh_token(
         user, client_name="test", token_type="long_lived_access_token",
@@ -109,6 +125,8 @@ async def obey(hass, command):
     """The answer to one command."""
     if command["do"] == "entities":
         return described(hass)
+    if command["do"] == "understood":
+        return understood(hass, command["device_id"])
     if command["do"] == "count":
         states = [hass.states.get(entry.entity_id) for entry in entity_registry.async_get(hass).entities.values()
                   if entry.platform == "mqtt" and entry.domain in ("sensor", "binary_sensor")]
@@ -125,8 +143,8 @@ async def obey(hass, command):
     if command["do"] == "face":
         # The other steps are for its first user. This one would look for a weather forecast, and a radio.
         await storage.Store(hass, 4, "onboarding").async_save({"done": ["core_config"]})
-        return {"url": await with_recorder(hass, "frontend", "history", "logbook")}
-    if command["do"] == "recorder":
+        return {"url": await page(hass, "frontend", "history", "logbook")}
+    if command["do"] == "history":
         return await with_history(hass)
     if command["do"] == "rename":
         registry = entity_registry.async_get(hass)
@@ -141,9 +159,9 @@ async def obey(hass, command):
     raise ValueError(command)
 
 
-async def main(folder, broker_port):
+async def main(folder, broker_port, *more):
     logging.getLogger().addHandler(Collector(logging.WARNING))
-    hass = await build(folder, broker_port)
+    hass = await build(folder, int(broker_port), *more)
     print(json.dumps({"version": __version__}), flush=True)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
@@ -152,4 +170,4 @@ async def main(folder, broker_port):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(main(*sys.argv[1:]))

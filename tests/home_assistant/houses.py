@@ -19,11 +19,12 @@ NOT_OURS = "No device components to cleanup"
 
 
 class House:
-    """`with House(python, folder, port) as house:`; another one on the same folder is a restart."""
+    """`with House(python, folder, port) as house:`; another one on the same folder is a restart. `more` integrations
+    are those that the tests of entities do without, as "recorder"."""
 
-    def __init__(self, python, folder, broker_port):
+    def __init__(self, python, folder, broker_port, *more):
         self.version = None
-        self._command = [python, os.path.join(os.path.dirname(__file__), "house.py"), folder, str(broker_port)]
+        self._command = [python, os.path.join(os.path.dirname(__file__), "house.py"), folder, str(broker_port), *more]
         self._log = os.path.join(folder, "house.log")
         self._process = None
         self._folder = folder
@@ -44,9 +45,10 @@ class House:
                 self._process.wait()
         self._process.stdout.close()
 
-    def restart(self):
-        """Stop it and start another on what it kept."""
+    def restart(self, *more):
+        """Stop it and start another, with `more` integrations, on what it kept."""
         self.__exit__()
+        self._command += more
         return self.__enter__()
 
     def ask(self, do, **more):
@@ -58,6 +60,10 @@ class House:
     def entities(self):
         """unique id -> what Home Assistant knows of that entity."""
         return self.ask("entities")
+
+    def understood(self, node, entities):
+        """entity id -> `options` of the node's document as Home Assistant took them, and those that it `dropped`."""
+        return self.ask("understood", device_id=entities[f"{node.id}_restart"]["device_id"])
 
     def problems(self):
         """Every warning and error of LISTENED_TO since it was last asked."""

@@ -119,7 +119,7 @@ def take_all(folder, place):
     os.makedirs(folder, exist_ok=True)
     os.mkdir(os.path.join(place, "house"))
     with Broker("mosquitto", place) as broker, Auditor(broker.port) as auditor, \
-            House(install.python_of(RELEASE), os.path.join(place, "house"), broker.port) as house, \
+            House(install.python_of(RELEASE), os.path.join(place, "house"), broker.port, "recorder") as house, \
             browser.Browser(place, WIDTH, TALL) as window:
         home = Home(place, broker, house, auditor)
         url = house.ask("face")["url"]

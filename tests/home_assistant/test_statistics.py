@@ -29,7 +29,8 @@ def backfill(home, place, state):
 
 
 def test_late_readings_are_in_the_statistics_of_their_hours(home, tmp_path):
-    place = home.house.ask("recorder")
+    home.house.restart("recorder")
+    place = home.house.ask("history")
     state = str(tmp_path / "waiting.json")
     node = home.start("orchard", sensors={"air": AIR, "water": SENSORS["water"]})
     entities = home.house.wait(lives(node, "air_temperature", "water_pulses"), LIMIT_S, "readings")

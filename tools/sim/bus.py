@@ -31,9 +31,9 @@ class Buses:
     def place(self, sensors, world_for):
         """Put a chip where each sensor says that it is, unless there is one; some drivers have none."""
         for name in sorted(sensors):
-            options = sensors[name]
+            options = sensors[name] or {}  # null: no sensor of that name
             try:
-                module = __import__("tools.sim.chips." + options["driver"], None, None, ("Chip",))
+                module = __import__("tools.sim.chips." + options.get("driver", ""), None, None, ("Chip",))
             except ImportError:
                 continue
             kind = module.Chip.BUS
