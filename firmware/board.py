@@ -204,7 +204,7 @@ class Board:
             try:
                 _lent("wake_pin").arm(machine, esp32, pin)
             except (OSError, ValueError, AttributeError) as error:  # the clock is left
-                self.log("power.wake_pin: %s" % error)
+                self.log("! power.wake_pin: %s" % error)
         machine.deepsleep(ms - ms * self.drift[1] // 1_000_000)
 
     def memory(self):

@@ -21,7 +21,7 @@ def next_boot(board):
     try:
         board.files.save("boot", json.dumps(boot).encode())
     except OSError as error:  # flash that is full or worn out must not end a node that can still measure
-        board.log("boot number not stored: %s" % error)
+        board.log("! boot number not stored: %s" % error)
         boot = int(board.random() * _FIRST_BOOT_BELOW) + 1
     return boot
 

@@ -32,7 +32,7 @@ def look(fetch, board, settings, document):
     try:
         return follow(fetch, board, settings, "config", None, document)
     except MemoryError:
-        return board.log("config: not enough memory")
+        return board.log("! config: not enough memory")
 
 
 def settle(fetch, board, settings, heard, fault):
@@ -66,7 +66,7 @@ def prove(fetch, board, settings, online):
             document = fetch("firmware.desired").stored(board)
             starts.prove(board, document["patch"], document.get("schema", 1))
     except MemoryError:  # rescue then relies on what was well before
-        board.log("config: not enough memory to note that it is well")
+        board.log("! config: not enough memory to note that it is well")
 
 
 def opened(fetch, board, settings, verb, payload):

@@ -43,7 +43,7 @@ def obey(board, verbs, opened, verb, wide, payload):
         fields["ok"] = True
     except (ValueError, OSError) as error:
         fields["error"] = str(error)
-    board.log("command %s: %s" % (fields["verb"], fields.get("error", "ok")))
+    board.log("%scommand %s: %s" % ("" if fields["ok"] else "! ", fields["verb"], fields.get("error", "ok")))
     return fields
 
 

@@ -226,7 +226,7 @@ def tell(settings):
 def refused(board, settings, error):
     """Report that a document was not obeyed: `error` is a ConfigError, or one of another kind that came of it."""
     reason, problems = (error.args + ((),))[:2] if isinstance(error, ConfigError) else (_text(error), ())
-    board.log("config refused: %s %s" % (reason, " ".join([str(problem[0]) for problem in problems])))
+    board.log("! config refused: %s %s" % (reason, " ".join([str(problem[0]) for problem in problems])))
     settings.report = "rejected", reason, problems
 
 

@@ -37,10 +37,10 @@ class Link:
         self._outbox = outbox
         self._take = take
         self._birth = birth
-        self._config = self._level = self._dialect = self._joined = self._online_ms = None
+        self._config = self._level = self.dialect = self._joined = self._online_ms = None
         self._leave = asyncio.Event()
         self._quit = False
-        self._posted, self._written = [], []  # written: QoS 0 readings that the network has not taken whole
+        self.posted, self._written = [], []  # written: QoS 0 readings that the network has not taken whole
         self.state = "down"
         self._attempt = self.sessions = self.dropped = 0  # dropped: posted messages that found no place
         self.obeys = self.fault = None  # the configuration of this session or attempt; why the last one ended
@@ -51,19 +51,19 @@ class Link:
         self._config = config
         self._level = config["mqtt"]["version"]
         self._joined = config["wifi"] if self._joined is None else self._joined
-        self._dialect = dialect
+        self.dialect = dialect
 
     def post(self, message):
         """Send a message (topic, payload, retain, QoS) when there is a session; the oldest goes when too many wait."""
-        if len(self._posted) >= _MAX_POSTED:
-            self._posted.pop(0)
+        if len(self.posted) >= _MAX_POSTED:
+            self.posted.pop(0)
             self.dropped += 1
-        self._posted.append(message)
+        self.posted.append(message)
         self._outbox.waiting.set()
 
     def _refused(self, token, error):
         """A broker of MQTT 5 does not want this, now or later: gone, and counted."""
-        self._board.log("link: " + _text(error))
+        self._board.log("! link: " + _text(error))
         self._written = [record for record in self._written if record is not token]  # or it counts as sent as well
         self.dropped += token is True
         return token is True or self._outbox.refused(token)
@@ -88,7 +88,7 @@ class Link:
                 await self._session()
             except LINK_ERRORS as error:
                 self.fault = self._reason(error)
-                self._board.log("link: %s while %s" % (self.fault, self.state))
+                self._board.log("! link: %s while %s" % (self.fault, self.state))
             self._to("down")
             if not self._leave.is_set():
                 await together(self._pause(), self._leave.wait())
@@ -128,7 +128,7 @@ class Link:
             await self._ask_time()
         self._to("connecting")
         address = mqtt["host"], mqtt["port"]
-        self._board.log("link: %s:%s as %s, level %d" % (address + (self._dialect.node_id, self._level)))
+        self._board.log("link: %s:%s as %s, level %d" % (address + (self.dialect.node_id, self._level)))
         stream = await within(_CONNECT_S, self._board.open_stream(*address, mqtt["tls"]))
         client = None
         try:
@@ -137,7 +137,7 @@ class Link:
                 stream = await within(_CONNECT_S, upgrade(stream, "%s:%d" % address, mqtt["path"]))
             client = speaking(self._level)(stream, self._take, self._outbox.acknowledge, mqtt["keepalive_s"])
             client.on_refused = self._refused
-            await together(*client.parts(), self._serve(client, self._dialect), self._keep_time())
+            await together(*client.parts(), self._serve(client, self.dialect), self._keep_time())
         finally:
             if client:
                 self._outbox.end(client.unacknowledged() + self._written)
@@ -146,15 +146,15 @@ class Link:
                     self._level ^= 1  # who speaks 4 alone may just hang up: 4 and 5 in turn
             await _close(stream)
             # Last, as it counts as online until here: diagnostics would be old by the next session.
-            self.dropped += len([None for message in self._posted if not message[3]])
-            self._posted = [message for message in self._posted if message[3]]
+            self.dropped += len([None for message in self.posted if not message[3]])
+            self.posted = [message for message in self.posted if message[3]]
 
     async def _ask_time(self):
         """Set the clock if a server answers; else certificates are judged by the board's guess."""
         try:
             await within(_CLOCK_S, self._board.sync_time(self._config["time"]["servers"]))
         except LINK_ERRORS as error:
-            self._board.log("clock: %s" % _text(error))
+            self._board.log("! clock: %s" % _text(error))
 
     def _reason(self, error):
         """An error in words. By a guessed clock a good certificate may seem not yet valid."""
@@ -168,7 +168,7 @@ class Link:
         self._board.keep_address()  # a broker that has moved may leave something behind that takes connections
         granted = await client.subscribe(dialect.subscriptions)
         if max(granted, default=0) > 127:
-            self._board.log("link: the broker refuses a subscription: %s" % list(granted))
+            self._board.log("! link: the broker refuses a subscription: %s" % list(granted))
         self._to("online")
         self._online_ms = self._uptime.ms()
         self.sessions += 1
@@ -178,9 +178,9 @@ class Link:
         while not self._leave.is_set():
             await self._outbox.waiting.wait()
             self._outbox.waiting.clear()
-            while self._posted:
+            while self.posted:
                 self.dropped += 1  # until the network has it
-                await _send(client, *self._posted.pop(0))
+                await _send(client, *self.posted.pop(0))
                 self.dropped -= 1
             await self._send_live(client, dialect, self._config["telemetry"]["qos"])
             await self._send_backlog(client, dialect)
@@ -220,7 +220,7 @@ class Link:
                 await self._board.sync_time(self._config["time"]["servers"])
                 await self._board.sleep_ms(_RESYNC_MS)
             except LINK_ERRORS as error:
-                self._board.log("clock: %s" % _text(error))
+                self._board.log("! clock: %s" % _text(error))
                 await self._board.sleep_ms(soon)
                 soon = min(2 * soon, _RESYNC_LATE_MS)
 

@@ -44,7 +44,7 @@ class Node:
 
     async def run(self):
         """Live until "stopped" or told to "restart". Raises ConfigError when the provisioned configuration is wrong."""
-        self._board.log = self._fetch("firmware.logbook").kept(self._board, self._fetch)
+        self._board.log = self._fetch("firmware.logbook").kept(self._board, self._fetch, self._link)
         self._settings = self._fetch("firmware.changes").begin(self._fetch, self._board)
         if self._settings.trial:
             self._try_out()
@@ -84,7 +84,7 @@ class Node:
                 self._drivers[name] = options, driver
                 index = slots.declare(self._outbox, name, driver.quantities, options.get("keep") or "all")
             except (ImportError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-                self._board.log("sensor %s: %s %s" % (name, type(error).__name__, error))
+                self._board.log("! sensor %s: %s %s" % (name, type(error).__name__, error))
                 continue
             interval_s = options.get("interval_s") or config["telemetry"]["interval_s"]
             drivers.append((driver, index, interval_s))
@@ -130,7 +130,7 @@ class Node:
             effect = self._change("follow", kind, name, payload)
         except MemoryError:
             effect = payload = None
-            self._board.log("config: not enough memory")
+            self._board.log("! config: not enough memory")
             self._settings.report = "rejected", "not enough memory", ()
         if effect:
             self._build()
@@ -153,7 +153,7 @@ class Node:
                 pass
             self._link.post(message)
         except MemoryError:  # the next birth tells
-            self._board.log("config: not enough memory to report")
+            self._board.log("! config: not enough memory to report")
 
     def _reported(self):
         return self._dialect.report(self._fetch, self._board, self._settings)
@@ -210,7 +210,7 @@ class Node:
         try:
             self._link.post(self._dialect.log(self._fetch("firmware.recorder").story(self._fetch, self._board)))
         except MemoryError:
-            self._board.log("not enough memory to tell what was recorded")
+            self._board.log("! not enough memory to tell what was recorded")
 
     def _tend(self, now):
         """Publish diagnostics when due; feed the watchdog, here where the other task runs, if the link moves, too."""

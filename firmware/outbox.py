@@ -229,7 +229,7 @@ class Outbox:
                 self._drain = self._fetch("firmware.drain").Drain(self, self._board, self._fetch)
             return getattr(self._drain, verb)()
         except (OSError, MemoryError) as error:
-            self._board.log("outbox: %s: %s %s" % (verb, type(error).__name__, error))
+            self._board.log("! outbox: %s: %s %s" % (verb, type(error).__name__, error))
             if not self.taken:
                 self._drain = None
 

@@ -44,7 +44,7 @@ class Senses:
             if (self._kept.wakes - 1) % every == 0 or self._board.woken_by_pin:
                 self._due.append((driver, len(self.sensors), _ALL_DAY_S))
         except (ImportError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            self._board.log("sensor %s: %s %s" % (name, type(error).__name__, error))
+            self._board.log("! sensor %s: %s %s" % (name, type(error).__name__, error))
         self.sensors.append((name, quantities))
 
     def _driver(self, options, interval_s):

@@ -131,7 +131,7 @@ class Node:
             self._soon = False
         except LINK_ERRORS as error:
             pause_s = kept.fail(self._board.clock_ms() // 1000, self._senses.period_s, self._board.awake_ms())
-            self._board.log("wake %d: %s; no attempt for %d s" % (kept.wakes, _text(error), pause_s))
+            self._board.log("! wake %d: %s; no attempt for %d s" % (kept.wakes, _text(error), pause_s))
             if self._settings.trial or self._soon:
                 self._go_back(_text(error))
 
@@ -177,7 +177,7 @@ class Node:
             error = await timing.ask(board, kept, self._settings.effective, self._uptime.ms, self._senses.period_s)
             self._fresh = kept.readings[len(kept.readings) - len(self._fresh) :]
             if error:
-                board.log("clock: %s" % _text(error))
+                board.log("! clock: %s" % _text(error))
 
     async def _visit(self):
         nonce = None

@@ -39,7 +39,7 @@ def _power(board, fetch):
         settings = desired.Settings()
         desired.load(board, fetch("firmware.config"), settings)
     except (OSError, ValueError) as error:
-        board.log("power.mode not known: %s" % error)
+        board.log("! power.mode not known: %s" % error)
         return None
     power = settings.effective["power"]
     return power if power["mode"] == "deepsleep" else None

@@ -57,7 +57,7 @@ def prove(board, patch, schema=1):
             base = None  # room
             board.files.save(_GOOD, json.dumps(document).encode())
     except OSError as error:  # flash that is full or worn out must not end a node that can still measure
-        board.log("start not proved: %s" % error)
+        board.log("! start not proved: %s" % error)
 
 
 def proven(board, table, spare=False):

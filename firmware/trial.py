@@ -36,7 +36,7 @@ def confirm(desired, board, table, settings):
     try:
         desired.store(board, document)
     except desired.ConfigError as error:
-        return board.log("config: %s" % error.args[0])
+        return board.log("! config: %s" % error.args[0])
     settings.revision, settings.trial = document["revision"], False
     desired.tell(settings)
 
@@ -47,11 +47,11 @@ def roll_back(desired, board, table, settings, reason):
     document["patch"] = document.pop("old")
     document.pop("first", None)
     document["why"] = reason
-    board.log("config: revision %d rolled back: %s" % (document["revision"], reason))
+    board.log("! config: revision %d rolled back: %s" % (document["revision"], reason))
     try:
         desired.store(board, document)
     except desired.ConfigError as error:  # the mark stays, so that the next start comes here again
-        board.log("config: %s" % error.args[0])
+        board.log("! config: %s" % error.args[0])
     desired.hold(board, table, settings, document)
 
 
@@ -71,4 +71,4 @@ def weigh(desired, board, table, settings):
     try:
         desired.store(board, document)
     except desired.ConfigError as error:  # the next start then goes back
-        board.log("config: %s" % error.args[0])
+        board.log("! config: %s" % error.args[0])

@@ -126,7 +126,7 @@ class Visit:
             self._kept.older_s = 0
         self._board.keep_address()
         if max(granted, default=0) > 127:
-            self._board.log("link: the broker refuses a subscription: %s" % list(granted))
+            self._board.log("! link: the broker refuses a subscription: %s" % list(granted))
         await self._last.wait()
         if not self._kept.ordered:
             await self._board.sleep_ms(GRACE_MS)

@@ -30,7 +30,7 @@ async def rejoin(wlan, networks, board, hints):
                 hints[3], hints[4] = wlan.ifconfig(), board.clock_ms() // 1000
             return True
     except (OSError, RuntimeError) as error:  # the second is the driver's, where it has no number of errno
-        board.log("Wi-Fi: %s" % error)
+        board.log("! Wi-Fi: %s" % error)
     finally:
         if not wlan.isconnected():
             if fixed:  # else asking for an address is under way, and must not be begun twice

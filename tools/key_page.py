@@ -32,6 +32,8 @@ WHAT = {
     "telemetry.interval_s": "how often sensors are read that have no interval of their own",
     "telemetry.qos": "of readings: 1 until the broker has acknowledged, 0 until they are written",
     "telemetry.diagnostics_s": "how often the node tells of its health",
+    "telemetry.log": "which lines of its log a node that never sleeps publishes as they come: none, those of faults "
+                     "(they begin with `!`), or all",
     "sensors.*": "a sensor, by the name that it has in topics",
     "sensors.*.driver": "a file in firmware/drivers",
     "sensors.*.interval_s": "its own interval; unset: telemetry.interval_s",

@@ -20,7 +20,7 @@ DEFAULTS = {
         "host": "broker.test", "port": 1883, "path": None, "user": None, "password": None, "base": "mote",
         "keepalive_s": 60, "version": 4, "tls": None, "reconnect_window_s": 5, "reconnect_cap_s": 60,
     },
-    "telemetry": {"interval_s": 60, "qos": 1, "diagnostics_s": 60},
+    "telemetry": {"interval_s": 60, "qos": 1, "diagnostics_s": 60, "log": "off"},
     "sensors": {},
     "outbox": {"ram_readings": 64, "spill_after_s": 900, "flash_bytes": 262144, "full": "oldest"},
     "homeassistant": {"discovery": True, "prefix": "homeassistant", "controls": True},
@@ -47,6 +47,7 @@ WRONG = {
     "text": (1, True, [], ["a"], {}, 1.5, "a\0b"),
     "always/lightsleep/deepsleep": (1, True, [], {}, "", "sleep", "Always", "light", "always/lightsleep"),
     "all/latest/none": (1, True, "", "some", "all/latest", ["all"], {}),
+    "off/error/info": (1, True, "", "debug", "error/info", ["off"], {}),
     "oldest/thin": (1, True, "", "all", "oldest/thin", ["thin"], {}),
 }
 RIGHT = {
@@ -60,6 +61,7 @@ RIGHT = {
     "files": ("ca.pem", ["AAAA"], ["AAAA", "BBBB"]),
     "always/lightsleep/deepsleep": ("always", "lightsleep", "deepsleep"),
     "all/latest/none": ("all", "latest", "none"),
+    "off/error/info": ("off", "error", "info"),
     "oldest/thin": ("oldest", "thin"),
 }
 APPENDIX = """
@@ -450,8 +452,9 @@ def test_only_keys_that_say_so_need_a_new_connection():
         if "r" not in flags:
             live.append(".".join(path))
     equal(sorted(live), sorted([
-        "schema", "telemetry.interval_s", "telemetry.qos", "telemetry.diagnostics_s", "sensors.air.interval_s",
-        "sensors.air.deadband", "sensors.air.keep", "outbox.spill_after_s", "outbox.flash_bytes", "outbox.full",
+        "schema", "telemetry.interval_s", "telemetry.qos", "telemetry.diagnostics_s", "telemetry.log",
+        "sensors.air.interval_s", "sensors.air.deadband", "sensors.air.keep",
+        "outbox.spill_after_s", "outbox.flash_bytes", "outbox.full",
         "config.key", "config.trial_s", "time.servers", "board.led_pin", "power.mode", "power.awake_s",
         "power.awake_until", "power.wake_pin"]))
 

@@ -100,7 +100,7 @@ def test_what_a_verb_raises_is_its_answer():
     equal(desk.command("refuse"), {"id": None, "verb": "refuse", "ok": False, "error": "not today"})
     reply = desk.command("break")
     assert reply["ok"] is False and "19" in reply["error"], reply
-    assert "command refuse: not today" in desk.board.said
+    assert "! command refuse: not today" in desk.board.said
 
 
 def test_payloads_have_bounds():

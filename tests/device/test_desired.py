@@ -107,7 +107,7 @@ def test_a_document_is_the_whole_deviation_not_one_more():
     desk = Desk()
     desk.send(1, {"telemetry": {"interval_s": 5, "qos": 0}, "node": {"name": "Attic"}})
     equal(desk.send(2, {"telemetry": {"qos": 0}}), "reconnect")
-    equal(desk.settings.effective["telemetry"], {"interval_s": 60, "qos": 0, "diagnostics_s": 60})
+    equal(desk.settings.effective["telemetry"], {"interval_s": 60, "qos": 0, "diagnostics_s": 60, "log": "off"})
     equal(desk.settings.effective["node"]["name"], None)
     equal(desk.send(3, {}), "live")
     equal(desk.settings.effective, filled(json.loads(json.dumps(BASE))))

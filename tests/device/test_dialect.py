@@ -283,7 +283,7 @@ def test_the_discovery_document():
     equal(found["o"], {"name": "Mote", "sw": "1.2"})
     equal(found["avty_t"], TOP + "status")
     equal(sorted(found["cmps"]), sorted(["air_temperature", "air_humidity", "door_open", "meter_pulses", "meter_load",
-                                         "acknowledge", "power-mode", "started"] + CONTROLS + [
+                                         "acknowledge", "power-mode", "log", "log-level", "started"] + CONTROLS + [
                                          "restart", "identify", "sample", "rssi", "heap-free", "reconnects", "queued",
                                          "dropped", "reset-cause", "interval", "diagnostics-interval", "firmware"]))
     equal(found["cmps"]["air_temperature"], {
@@ -372,8 +372,8 @@ def test_what_is_no_more_is_cleared_in_every_document_from_then_on():
                "meter_load": "sensor", "door-interval": "number", "meter-interval": "number", "door-keep": "select",
                "door-deadband": "number", "meter-deadband": "number", "meter-keep": "select"})
     parts = document(board=board, homeassistant={"controls": False})["cmps"]
-    equal(sorted(stubs(parts)), sorted(["interval", "diagnostics-interval", "acknowledge", "power-mode"] + CONTROLS),
-          "what came back is no stub:")
+    equal(sorted(stubs(parts)), sorted(["interval", "diagnostics-interval", "acknowledge", "log-level", "power-mode"] +
+                                       CONTROLS), "what came back is no stub:")
     equal(stubs(document(board=board)["cmps"]), {})
 
 

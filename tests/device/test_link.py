@@ -429,7 +429,7 @@ async def test_the_window_is_narrow_when_only_our_wifi_fell():
         rig.board.join_fails = None
         await rig.pass_ms(31_000)
         equal(rig.link.state, "online")
-        assert "link: no such network while joining" in rig.board.said
+        assert "! link: no such network while joining" in rig.board.said
         rig.check()
 
 
@@ -488,7 +488,7 @@ async def test_every_step_of_an_attempt_has_a_deadline():
             assert rig.link.promise_ms > rig.board.now_ms, what
             await rig.pass_ms(100 + late_ms)  # for answers the deadline is looked at every 0.8 s
             equal(rig.link.state, "down", what)
-            assert [line for line in rig.board.said if line.startswith("link: no answer in time while ")], what
+            assert [line for line in rig.board.said if line.startswith("! link: no answer in time while ")], what
             rig.board.hangs = False
             rig.broker.code = 0
             rig.broker.grants = True
@@ -580,7 +580,7 @@ async def test_a_refusal_is_said():
     async with Rig() as rig:
         rig.broker.code = 5
         await rig.go()
-        assert [line for line in rig.board.said if line.startswith("link: refused: not authorized 5 ")], rig.board.said
+        assert [line for line in rig.board.said if line.startswith("! link: refused: not authorized 5 ")]
 
 
 async def test_a_broker_that_does_not_speak_mqtt_5_is_spoken_to_in_the_older_version():
@@ -590,7 +590,7 @@ async def test_a_broker_that_does_not_speak_mqtt_5_is_spoken_to_in_the_older_ver
             rig.broker.hangs_up = hangs_up
             await rig.go(100)
             equal([line.level for line in rig.broker.lines], [5])
-            word = "link: closed by the broker" if hangs_up else "link: refused: unacceptable protocol version"
+            word = "! link: closed by the broker" if hangs_up else "! link: refused: unacceptable protocol version"
             assert [line for line in rig.board.said if line.startswith(word)], rig.board.said
             await rig.pass_ms(6_000)
             equal(([line.level for line in rig.broker.lines], rig.link.state), ([5, 4], "online"))
@@ -624,7 +624,7 @@ async def test_the_clock_is_set_at_every_session_and_daily():
         rig.line.hang_up()
         await rig.pass_ms(8_000)
         equal((len(rig.board.syncs), rig.link.state), (3, "online"))
-        assert "clock: no time server answers" in rig.board.said
+        assert "! clock: no time server answers" in rig.board.said
         await rig.pass_ms(2 * MINUTE_MS)
         equal(len(rig.board.syncs), 4, "again in a minute:")
         await rig.pass_ms(2 * MINUTE_MS)
@@ -666,11 +666,11 @@ async def test_tls_asks_for_the_time_first_and_then_trusts_the_guess():
         rig.board.sync_fails = OSError("no time server answers")
         rig.board.open_fails = OSError("certificate not yet valid")
         await rig.go(1_000)
-        assert "clock: no time server answers" in rig.board.said
-        assert "link: clock not set while connecting" in rig.board.said, rig.board.said
+        assert "! clock: no time server answers" in rig.board.said
+        assert "! link: clock not set while connecting" in rig.board.said, rig.board.said
         rig.board.open_fails = OSError("certificate expired")
         await rig.pass_ms(30_000)
-        assert "link: certificate expired while connecting" in rig.board.said, "an earlier time would not help:"
+        assert "! link: certificate expired while connecting" in rig.board.said, "an earlier time would not help:"
         rig.board.open_fails = None
         await rig.pass_ms(60_000)
         equal((rig.link.state, rig.board.time_s()), ("online", None))
@@ -679,7 +679,7 @@ async def test_tls_asks_for_the_time_first_and_then_trusts_the_guess():
         rig.board.sync_fails = OSError("no time server answers")
         rig.board.open_fails = OSError("certificate not yet valid")
         await rig.go(1_000)
-        assert "link: certificate not yet valid while connecting" in rig.board.said, "by a clock that is known:"
+        assert "! link: certificate not yet valid while connecting" in rig.board.said, "by a clock that is known:"
         equal(rig.board.syncs, [])
 
 

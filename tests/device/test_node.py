@@ -524,7 +524,7 @@ async def test_sensors_that_cannot_be_built_cost_only_themselves():
         await rig.go(21_000)
         equal(len(rig.readings()), 3)
         for name in ("none", "init", "dash"):
-            assert [line for line in rig.board.said if line.startswith("sensor %s: " % name)], (name, rig.board.said)
+            assert [line for line in rig.board.said if line.startswith("! sensor %s: " % name)], (name, rig.board.said)
         sensors = rig.line.on(TOP + "info")[0].json()["sensors"]
         assert "none" not in sensors and "air" in sensors
 
@@ -624,7 +624,7 @@ async def test_without_memory_for_a_document_and_for_the_report_the_node_lives_o
         short.append(True)
         sent = await rig.says("config/set", b'{"revision": 1, "patch": {}}')
         equal([message.payload for message in sent if message.topic == TOP + "config"], [])
-        assert "config: not enough memory to report" in rig.board.said
+        assert "! config: not enough memory to report" in rig.board.said
         short.clear()
         equal((await rig.desire(1, {}))["state"], "applied")
         equal(rig.ended, False)

@@ -51,6 +51,34 @@ async def told(rig):
     return [str(message.payload, "utf-8") for line in rig.broker.lines for message in line.on(TOP + "log")]
 
 
+async def test_lines_of_the_log_are_published_as_the_level_says():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        count = len(await told(rig))
+        for level, published in (("off", []), ("error", ["! command cook: unknown verb"]),
+                                 ("info", ["! command cook: unknown verb", "command sample: ok"])):
+            await rig.says("config/set/telemetry.log", level.encode())
+            equal(rig.line.on(TOP + "config")[-1].json()["config"]["telemetry"]["log"], level)
+            for verb in ("cook", "sample"):
+                await rig.command(verb)
+            lines = (await told(rig))[count:]
+            equal([line.split(",")[0] for line in lines], published, level)
+            count = len(await told(rig))
+
+
+async def test_a_burst_of_lines_pushes_out_no_reply():
+    async with Rig(dict(BASE, telemetry={"log": "info"})) as rig:
+        await rig.go(3_000)
+        before = len(await told(rig))
+        rig.node._reply({"verb": "first"})
+        for number in range(20):
+            rig.board.log("event %d" % number)
+        await rig.pass_ms(100)
+        equal(rig.line.on(TOP + "reply")[-1].json(), {"verb": "first"})
+        equal(len(await told(rig)) - before, 3)
+        equal(rig.node._link.dropped, 17, "counted:")
+
+
 async def test_what_went_before_is_told_once_after_a_start():
     async with Rig() as rig:
         await rig.go(3_000)

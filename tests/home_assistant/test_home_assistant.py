@@ -57,7 +57,7 @@ LABELS = {
     "air_temperature": "Air temperature", "room_humidity": "Room humidity", "water_pulses": "Water pulses",
     "restart": "Restart", "identify": "Identify", "firmware": "Firmware", "started": "Last start",
 }
-HIDDEN = {"rssi", "heap-free", "reconnects", "air-deadband", "air-keep", "power-mode"}
+HIDDEN = {"rssi", "heap-free", "reconnects", "log", "log-level", "air-deadband", "air-keep", "power-mode"}
 
 
 def of(entities, node, key):
@@ -196,7 +196,13 @@ def test_what_is_hidden_works_once_it_is_enabled(home):
     keys = sorted(HIDDEN - {"rssi"})  # a computer has no radio
     names = {key: of(entities, node, key)["entity_id"] for key in keys}
     home.house.ask("enable", entity_ids=list(names.values()))
-    home.house.wait(lives(node, "heap-free", "reconnects", "air-keep"), LIMIT_S, "state of what was hidden")
+    shown = lives(node, "heap-free", "reconnects", "air-keep", "log-level")
+    assert state(home.house.wait(shown, LIMIT_S, "state of what was hidden"), node, "log-level") == "off"
+    assert home.house.call("select.select_option", names["log-level"], option="error") is None
+    home.house.wait(lambda found: state(found, node, "log-level") == "error", LIMIT_S, "another log level")
+    home.auditor.publish(node.topic("command/cook"), b"")  # no such verb
+    home.house.wait(lambda found: (state(found, node, "log") or "").startswith("! command cook: unknown verb"), LIMIT_S,
+                    "a fault in the log")
     assert home.house.call("select.select_option", names["air-keep"], option="latest") is None
     assert home.house.call("number.set_value", names["air-deadband"], value=0.5) is None
     home.house.wait(
@@ -205,6 +211,7 @@ def test_what_is_hidden_works_once_it_is_enabled(home):
     assert state(home.house.entities(), node, "power-mode") == "always"
     assert home.house.call("select.select_option", names["power-mode"], option="lightsleep") is None
     home.house.wait(lambda found: state(found, node, "power-mode") == "lightsleep", LIMIT_S, "another power mode")
+    home.house.restart()  # an integration that was reloaded is not the one that others meet
 
 
 def test_the_restart_button_is_obeyed_once_and_never_from_a_retained_copy(home):

@@ -190,7 +190,7 @@ def says_offline_too_late(client, topic, payload, retain, qos):
 
 
 def posts_without_a_bound(self, message):
-    self._posted.extend([message] * 3)
+    self.posted.extend([message] * 3)
     self._outbox.waiting.set()
 
 
