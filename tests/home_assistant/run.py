@@ -18,7 +18,7 @@ LIMIT_S = 900
 
 def start(release, options, out):
     """pytest with the tests of one release."""
-    command = [sys.executable, "-m", "pytest", "-k", release, "tests/home_assistant", *options]
+    command = [sys.executable, "-m", "pytest", "tests/home_assistant", *options, "-k", release]
     return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
 

@@ -212,6 +212,7 @@ def test_what_is_hidden_works_once_it_is_enabled(home):
     assert home.house.call("select.select_option", names["power-mode"], option="lightsleep") is None
     home.house.wait(lambda found: state(found, node, "power-mode") == "lightsleep", LIMIT_S, "another power mode")
     home.house.restart()  # an integration that was reloaded is not the one that others meet
+    home.house.wait(lives(node, "power-mode"), LIMIT_S, "what was enabled after a restart")
 
 
 def test_the_restart_button_is_obeyed_once_and_never_from_a_retained_copy(home):
