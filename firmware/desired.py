@@ -62,7 +62,7 @@ def hold(board, table, settings, document):
     problems = table.check(whole)
     if fault:
         state, reason = "rejected", "the last config.json that worked is obeyed instead: " + fault.args[0]
-        board.log("config: " + reason)
+        board.log("! config: " + reason)
     if problems:  # a newly provisioned base that the old patch does not fit: the base alone is known to be good
         whole, state, reason = base, "rejected", "the patch does not fit"
     settings.effective = table.filled(whole)

@@ -1,7 +1,7 @@
 """What a running node keeps of the flight recorder: a log that is written into memory that survives a reset."""
 
 
-def kept(board, fetch, link):
+def kept(board, fetch, link=None):
     """The board's log, as a function of a text, that is also recorded, and published through `link` where telemetry.log
     asks for it; `fetch` lends the code for that each time. A text that begins with `!` is of a fault."""
     say = board.log

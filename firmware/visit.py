@@ -165,7 +165,7 @@ class Visit:
 
     def _refused(self, token, error):
         """A broker of MQTT 5 does not want this, now or later: gone, and counted."""
-        self._board.log("link: %s" % error.args[0])
+        self._board.log("! link: %s" % error.args[0])
         if token is self:
             self._acknowledged(self)  # an answer all the same
         elif token is not True:
