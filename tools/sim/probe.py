@@ -68,7 +68,7 @@ def online(node):
 def sizes(node):
     """(what, how many, the bound) of everything in a node that could grow."""
     yield "commands", len(node._control._waiting), _MAX_COMMANDS
-    yield "posted messages", len(node._link._posted), _MAX_POSTED
+    yield "posted messages", len(node._link.posted), _MAX_POSTED
     config = node._settings and node._settings.effective
     if config:
         yield "readings", counters(node)["queued"] - node._outbox.stored, config["outbox"]["ram_readings"] + _MAX_LIVE
