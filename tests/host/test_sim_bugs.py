@@ -71,6 +71,10 @@ def test_without_a_bug_the_same_run_is_well():
     assert Run(Setup(seed=1, nodes=8, days=0.4, faults=tuple(KINDS))).go()["violations"] == []
 
 
+def test_a_search_for_a_leak_does_not_take_itself_for_one():
+    assert Run(Setup(seed=1, nodes=1, days=0.02), until=("leak", "memory")).go()["violations"] == []
+
+
 def test_a_failing_run_names_its_seed_and_a_shorter_schedule_that_fails_again(capsys):
     arguments = ["sim", "--seed", "1", "--nodes", "4", "--days", "0.3", "--faults", "reset,blocked,power-cut", "--json"]
     with planted.planted("acknowledges what broke"):

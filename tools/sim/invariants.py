@@ -201,6 +201,7 @@ class Invariants(Watcher):
         name = session.client_id
         if self.sessions.get(name) is session:
             del self.sessions[name]
+            self.look(self.records[name].mote)  # what a connection held up is most now
             self._note(name, "gone", why)
             status = self.place.broker.kept.topics.get(f"mote/{name}/status")
             if why not in ("broker", "taken over") and (status is None or status[0] == b"online"):

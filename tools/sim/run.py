@@ -55,6 +55,7 @@ class Run:
         self._undo = {}
         self._known = {}
         self._until_invariant = until
+        self._searching = None  # the task that ends the run at the first violation
         if history:
             self.watch.history = []
 
@@ -84,6 +85,7 @@ class Run:
 
     async def _until_found(self):
         found = self.loop.create_future()
+        self._searching = asyncio.current_task()
 
         def halt(invariant):
             if not found.done() and invariant in self._until_invariant:
@@ -202,8 +204,8 @@ class Run:
                 raise life.exception()
             elif status != b"offline":
                 self.watch.violate("truth", mote.name, f"it has left, and its status is {status}")
-        me = asyncio.current_task()
-        left = [task for task in asyncio.all_tasks() if task is not me and task not in late]
+        ours = (asyncio.current_task(), self._searching)
+        left = [task for task in asyncio.all_tasks() if task not in ours and task not in late]
         if left:
             self.watch.violate("leak", "-", f"{len(left)} tasks are left:\n{self.loop.waiting()}")
 
