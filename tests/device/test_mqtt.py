@@ -730,13 +730,24 @@ async def test_a_message_far_longer_than_the_limit_is_drained():
             assert session.stream.largest_read <= 256, session.stream.largest_read
 
 
-async def test_a_message_whose_very_topic_does_not_fit_is_discarded():
-    for size in (260, 300, 5_000, 65_535):
-        async with Session(1_000, limit_bytes=100) as session:
-            session.stream.say(publish("x" * size, b"y" * 500, 1, 1), publish("next", b"intact"))
+async def test_a_message_whose_very_topic_does_not_fit_is_discarded_and_acknowledged():
+    for size, fragment in ((260, 1), (300, 7), (5_000, 1_000), (65_535, 1_000)):
+        async with Session(fragment, limit_bytes=100) as session:
+            session.stream.say(publish("x" * size, b"y" * 500, 1, 0x1234), publish("next", b"intact"))
             await session.has_heard(1)
             equal(taken(session), [("next", b"intact", False)])
-            equal(session.stream.heard(), [])
+            equal(session.stream.heard(), [(0x40, b"\x12\x34")], "topic of %d:" % size)
+
+
+async def test_a_malformed_message_whose_very_topic_does_not_fit_ends_the_connection():
+    good = publish("x" * 300, b"y" * 500, 1, 1)
+    at = 3 + 2 + 300
+    for bad in (good[:at] + b"\0\0" + good[at + 2:], b"\x36" + good[1:], good[:3] + b"\x03\x23" + good[5:]):
+        async with Session(limit_bytes=100) as session:
+            session.stream.say(bad)
+            error = await session.ended()
+            equal((isinstance(error, MQTTError), error.args[0]), (True, "malformed PUBLISH"))
+            equal((session.stream.heard(), session.client.discarded), ([], 0))
 
 
 async def test_every_discarded_message_is_counted():
@@ -759,10 +770,10 @@ async def test_a_topic_that_just_fits_or_just_does_not_ends_nothing():
     for size in range(240, 262):
         for qos in (0, 1):
             async with Session(limit_bytes=100) as session:
-                await session.says(publish("x" * size, b"y" * 700, qos, 1), publish("next", b"intact"))
+                await session.says(publish("x" * size, b"y" * 700, qos, 0x1234), publish("next", b"intact"))
                 equal(session.error, None, "topic of %d:" % size)
                 equal(taken(session)[-1], ("next", b"intact", False))
-                equal(len(session.stream.heard()), qos * (len(session.messages) - 1))
+                equal(session.stream.heard(), qos * [(0x40, b"\x12\x34")], "topic of %d:" % size)
                 if size < 248:
                     equal(taken(session)[0], ("x" * size, None, False))
 

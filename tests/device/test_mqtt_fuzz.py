@@ -81,7 +81,9 @@ def read_publish(first, body):
     after = 2 + (body[0] << 8 | body[1]) if len(body) > 1 else 0
     cut = len(body) > LIMIT_BYTES + TOPIC_BYTES
     if cut and start + after + 2 > BUFFER_BYTES:
-        return None, 0
+        if first & 4 or after + (first & 2) > len(body):
+            raise Refused
+        return None, read_id(body[after:]) if first & 2 else 0
     if not 2 < after <= len(body) or first & 4:
         raise Refused
     try:
