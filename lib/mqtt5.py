@@ -70,6 +70,7 @@ class Client5(Client):
         self.client_id = None
         self.heard_as = {}  # the broker's topic aliases
         self.known_as = {}  # ours
+        self.cut = False  # of the packet at hand there is only the beginning
         self.replies = {}  # correlation data of a request: its reply's payload, None before it has come
         self.requests = 0
 
@@ -179,6 +180,7 @@ class Client5(Client):
         elif first == _DISCONNECT:
             raise self.error(buffer[start] if end > start else 0)
         else:
+            self.cut = true_end > end
             super().handle(buffer, at, start, end, true_end)
 
     def refused(self, number, error):
@@ -192,7 +194,12 @@ class Client5(Client):
     def published(self, buffer, first, start, end):
         """As in mqtt.py, past the properties, and with the topic that an alias stands for."""
         topic, number, at = published(buffer, first, start, end, 0)
-        self.properties, at = self.decoded(buffer, at, end)
+        try:
+            self.properties, at = self.decoded(buffer, at, end)
+        except MQTTError:
+            if not self.cut or self.topic_aliases:  # an alias that is not known would be missed later
+                raise
+            self.properties = {}  # their end was not kept, and nothing of the payload
         alias = self.properties.pop("topic_alias", None)
         if alias is not None:
             if not 0 < alias <= self.topic_aliases:

@@ -307,6 +307,23 @@ async def test_a_message_comes_with_its_properties():
         equal(session.stream.heard(), [(0x40, two(7))])
 
 
+async def test_of_a_message_too_long_to_keep_the_properties_may_be_missing():
+    many = b"\x26\0\x03abc\0\x28" + b"v" * 40
+    body = field("a/b") + two(7) + b"\xa0\x02" + many * 6 + b"y" * 2_000
+    for aliases, ends in ((0, False), (1, True)):
+        async with Session5(limit_bytes=100, topic_aliases=aliases) as session:
+            await session.connected()
+            await session.says(packet(0x32, body))
+            equal(isinstance(session.error, MQTTError), ends, session.error)
+            equal(session.messages, [] if ends else [("a/b", None, False)])
+            equal(session.stream.heard(), [] if ends else [(0x40, two(7))])
+            equal(session.client.properties, {})
+    async with Session5() as session:
+        await session.connected()
+        session.stream.say(packet(0x32, field("a/b") + two(7) + b"\xa0\x02" + many))
+        assert isinstance(await session.ended(), MQTTError), "one that is whole is malformed:"
+
+
 async def test_topic_aliases_of_the_broker():
     async with Session5(topic_aliases=2) as session:
         await session.connected()
