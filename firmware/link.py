@@ -18,11 +18,8 @@ _WIFI_WINDOW_S = 2  # when only our Wi-Fi fell, the fleet is not in step: come b
 _MAX_POSTED = 8
 
 _LEGAL = {  # state: what may follow
-    "down": ("joining",),
-    "joining": ("connecting", "down"),
-    "connecting": ("online", "down"),
-    "online": ("leaving", "down"),
-    "leaving": ("down",),
+    "down": ("joining",), "joining": ("connecting", "down"), "connecting": ("online", "down"),
+    "online": ("leaving", "down"), "leaving": ("down",),
 }
 
 
@@ -32,15 +29,12 @@ class Link:
     """
 
     def __init__(self, board, uptime, outbox, take, birth):
-        self._board = board
-        self._uptime = uptime
-        self._outbox = outbox
-        self._take = take
-        self._birth = birth
+        self._board, self._uptime, self._outbox = board, uptime, outbox
+        self._take, self._birth = take, birth
         self._config = self._level = self.dialect = self._joined = self._online_ms = None
-        self._leave = asyncio.Event()
-        self._quit = False
-        self.posted, self._written = [], []  # written: QoS 0 readings that the network has not taken whole
+        self._leave, self._quit = asyncio.Event(), False
+        self.posted, self._sent = [], []  # messages that wait; that the network has not yet, at QoS 1 the broker
+        self._written = []  # QoS 0 readings that the network has not taken whole
         self.state = "down"
         self._attempt = self.sessions = self.dropped = 0  # dropped: posted messages that found no place
         self.obeys = self.fault = None  # the configuration of this session or attempt; why the last one ended
@@ -48,10 +42,8 @@ class Link:
 
     def build(self, config, dialect):
         """Obey a configuration from the next connection on."""
-        self._config = config
-        self._level = config["mqtt"]["version"]
+        self._config, self._level, self.dialect = config, config["mqtt"]["version"], dialect
         self._joined = config["wifi"] if self._joined is None else self._joined
-        self.dialect = dialect
 
     def post(self, message):
         """Send a message (topic, payload, retain, QoS) when there is a session; the oldest goes when too many wait."""
@@ -61,12 +53,17 @@ class Link:
         self.posted.append(message)
         self._outbox.waiting.set()
 
+    def _acknowledged(self, token):
+        self._sent.remove(token) if token in self._sent else self._outbox.acknowledge(token)
+
     def _refused(self, token, error):
         """A broker of MQTT 5 does not want this, now or later: gone, and counted."""
         self._board.log("! link: " + _text(error))
         self._written = [record for record in self._written if record is not token]  # or it counts as sent as well
-        self.dropped += token is True
-        return token is True or self._outbox.refused(token)
+        if token is not True and token not in self._sent:
+            return self._outbox.refused(token)
+        self.dropped += 1
+        self._sent = [message for message in self._sent if message is not token]
 
     def leave(self):
         """End the session with a proper goodbye; `run` then returns. An attempt to connect is finished first."""
@@ -105,8 +102,7 @@ class Link:
 
     async def _pause(self):
         """Wait before the next attempt: wide when the broker hung up, narrow when our own Wi-Fi fell."""
-        mqtt = self._config["mqtt"]
-        cap_s = mqtt["reconnect_cap_s"]
+        mqtt, cap_s = self._config["mqtt"], self._config["mqtt"]["reconnect_cap_s"]
         if self._online_ms is not None and self._uptime.ms() - self._online_ms > 1000 * cap_s:
             self._attempt = 0  # only a session that has lasted proves the broker well
         window_s = mqtt["reconnect_window_s"] if self._board.joined() else _WIFI_WINDOW_S
@@ -135,7 +131,7 @@ class Link:
             if mqtt["path"] is not None:
                 from mqtt_ws import upgrade
                 stream = await within(_CONNECT_S, upgrade(stream, "%s:%d" % address, mqtt["path"]))
-            client = speaking(self._level)(stream, self._take, self._outbox.acknowledge, mqtt["keepalive_s"])
+            client = speaking(self._level)(stream, self._take, self._acknowledged, mqtt["keepalive_s"])
             client.on_refused = self._refused
             await together(*client.parts(), self._serve(client, self.dialect), self._keep_time())
         finally:
@@ -146,8 +142,11 @@ class Link:
                     self._level ^= 1  # who speaks 4 alone may just hang up: 4 and 5 in turn
             await _close(stream)
             # Last, as it counts as online until here: diagnostics would be old by the next session.
-            self.dropped += len([None for message in self.posted if not message[3]])
-            self.posted = [message for message in self.posted if message[3]]
+            messages, self.posted, self._sent = self._sent + self.posted, [], []
+            for message in messages:
+                self.dropped += not message[3]
+                if message[3] and not message[2]:  # what is retained the next birth tells as it is by then
+                    self.post(message)
 
     async def _ask_time(self):
         """Set the clock if a server answers; else certificates are judged by the board's guess."""
@@ -179,9 +178,11 @@ class Link:
             await self._outbox.waiting.wait()
             self._outbox.waiting.clear()
             while self.posted:
-                self.dropped += 1  # until the network has it
-                await _send(client, *self.posted.pop(0))
-                self.dropped -= 1
+                message = self.posted.pop(0)
+                self._sent.append(message)
+                await _send(client, *message, token=message if message[3] else True)
+                if not message[3]:
+                    self._sent.remove(message)
             await self._send_live(client, dialect, self._config["telemetry"]["qos"])
             await self._send_backlog(client, dialect)
         self._to("leaving")
@@ -208,8 +209,7 @@ class Link:
         await client.room()  # from here to put nothing waits, so that no batch can get lost between
         token, readings = self._outbox.take_batch()
         if readings:
-            topic, pieces = dialect.backlog(readings)
-            client.put(topic, pieces, False, 1, token)
+            client.put(*dialect.backlog(readings), False, 1, token)
             await client.drain()
 
     async def _keep_time(self):
@@ -225,9 +225,9 @@ class Link:
                 soon = min(2 * soon, _RESYNC_LATE_MS)
 
 
-async def _send(client, topic, payload, retain, qos):
+async def _send(client, topic, payload, retain, qos, token=True):
     await client.drain()
-    while not client.put(topic, payload, retain, qos):
+    while not client.put(topic, payload, retain, qos, token):
         await client.room(qos)
     client.flush()
 

@@ -362,6 +362,60 @@ async def test_what_would_be_old_by_then_is_dropped_at_a_break_and_counted():
         equal(rig.link.dropped, 2, "one at the write, one that waited:")
 
 
+async def test_a_reply_that_the_broker_has_not_acknowledged_is_sent_again():
+    async with Rig() as rig:
+        await rig.go(1_000)
+        rig.broker.acknowledges = False
+        for payload in ("one", "two"):
+            rig.link.post((TOP + "reply", payload, False, 1))
+        rig.link.post((TOP + "config", "as it was", True, 1))
+        rig.add(5)
+        await rig.pass_ms(100)
+        rig.line.acknowledge(1)
+        await rig.pass_ms(100)
+        rig.line.hang_up()
+        await rig.pass_ms(0)
+        rig.broker.acknowledges = True
+        await rig.pass_ms(10_000)
+        equal([message.payload for message in rig.line.on(TOP + "reply")], [b"two"])
+        equal(rig.line.on(TOP + "config"), [], "the birth has told it as it is now:")
+        rig.line.hang_up()
+        await rig.pass_ms(10_000)
+        equal((len(rig.broker.lines), rig.line.on(TOP + "reply"), rig.link.dropped), (3, [], 0))
+        rig.check()
+
+
+async def test_replies_that_are_never_acknowledged_do_not_pile_up():
+    async with Rig() as rig:
+        await rig.go(1_000)
+        rig.broker.acknowledges = False
+        for number in range(40):
+            rig.link.post((TOP + "reply", str(number), False, 1))
+            if number % 5 == 4:
+                await rig.pass_ms(100)
+                rig.line.hang_up()
+                await rig.pass_ms(0)
+        rig.broker.acknowledges = True
+        await rig.pass_ms(60_000)
+        last = [int(message.payload) for message in rig.line.on(TOP + "reply")]
+        equal(last, list(range(40 - len(last), 40)), "the newest, in order:")
+        equal(rig.link.dropped, 40 - len(last))
+        assert last, "some are kept"
+
+
+async def test_what_a_broker_of_mqtt_5_refuses_is_not_sent_again():
+    async with Rig(version=5) as rig:
+        rig.broker.newest = 5
+        rig.broker.denies = TOP + "reply"
+        await rig.go(1_000)
+        rig.link.post((TOP + "reply", "no", False, 1))
+        await rig.pass_ms(100)
+        equal(rig.link.dropped, 1)
+        rig.line.hang_up()
+        await rig.pass_ms(10_000)
+        equal((len(rig.broker.lines), rig.line.on(TOP + "reply"), rig.link.dropped), (2, [], 1))
+
+
 async def test_what_is_posted_waits_for_a_session_within_bounds():
     async with Rig() as rig:
         rig.board.open_fails = OSError(111)
