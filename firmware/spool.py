@@ -12,6 +12,7 @@ _MERGED = "merged"  # as thin.py names it
 _FLYING = 64  # readings in flight at most: eight publishes, each of them a batch
 _LIVE_SLOTS = 16
 _UNBOUNDED = 65_535
+_ENOSPC = 28  # which MicroPython's errno module does not name
 _INDEX = 8  # where the sensor's index stands in a record
 
 
@@ -108,9 +109,9 @@ class Spool:
         try:
             writer.append(segments, last, ring.size, box.boot, text, notes, pieces, self._cursor[0])
             return records
-        except OSError:
-            if not self._shed():  # flash is full of other things than ours, too
-                raise
+        except OSError as error:  # a flash that fails otherwise takes no more after the oldest have gone
+            if error.args[0] != _ENOSPC or not self._shed():
+                raise error
             return 0
 
     def latest(self, index):

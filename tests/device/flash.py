@@ -16,14 +16,16 @@ class Flash:
     """Programs only clear bits and erases set a whole block, as NOR does.
 
     At operation `cut_at` (counted from 0 over programs and erases) the first `torn` tenths of it happen, and
-    from then on the device does nothing, and is `dead`. `erases` counts them for each block.
+    from then on the device does nothing, and is `dead`. The next `failing` operations fail. `erases` counts them for
+    each block.
     """
 
     def __init__(self, image, cut_at=None, torn=0):
         self.image = image
         self.operations = 0
         self.erases = [0] * (len(image) // BLOCK_BYTES)
-        self.dead = False
+        self.dead = self._failed = False
+        self.failing = 0
         self._cut_at = cut_at
         self._torn = torn
 
@@ -36,7 +38,7 @@ class Flash:
         start = block * BLOCK_BYTES + offset
         for i in range(self._operate(len(buf))):
             self.image[start + i] &= buf[i]
-        return self._answer()
+        return self._answer(self._failed)
 
     def ioctl(self, request, argument):
         if request == 4:
@@ -48,11 +50,13 @@ class Flash:
             self.erases[argument] += 1
             count = self._operate(BLOCK_BYTES)
             self.image[start : start + count] = b"\xff" * count
-            return self._answer()
+            return self._answer(self._failed)
 
     def _operate(self, count):
         """How many of an operation's bytes still happen."""
-        if self.dead:
+        self._failed = self.failing > 0
+        self.failing -= self._failed
+        if self.dead or self._failed:
             return 0
         if self.operations == self._cut_at:
             self.dead = True
@@ -60,8 +64,8 @@ class Flash:
         self.operations += 1
         return count
 
-    def _answer(self):
-        return -5 if self.dead else 0  # EIO, returned: files that nobody closed meet it in a finaliser
+    def _answer(self, failed=False):
+        return -5 if self.dead or failed else 0  # EIO, returned: files that nobody closed meet it in a finaliser
 
 
 def formatted(blocks=BLOCKS):

@@ -383,6 +383,31 @@ def test_flash_that_others_fill_makes_room_by_the_oldest_and_no_more():
     equal((life.box.dropped["flash"], len(life.box.old), Segments(life.board.files.root).numbers), (SLOTS * 2, 1, []))
 
 
+def test_a_flash_that_fails_to_write_costs_nothing_that_is_stored():
+    life = Life(flash.folder(), 7, sensors=(WIDE,))
+    life.add(SLOTS * 2 + 1)  # two segments
+    with Refusing(5):  # EIO
+        equal(life.box.flash("spill"), None)
+    life.check()
+    equal((life.box.dropped["flash"], life.box.stored, len(life.box.old)), (0, SLOTS * 2, 1))
+    equal(life.drain(), seqs(7, 1, SLOTS * 2 + 1), "once it writes again:")
+
+
+def test_a_littlefs_that_fails_to_write_once_costs_nothing_that_is_stored():
+    if flash.vfs is None:
+        return  # CPython has no littlefs whose device could fail
+    device = flash.Flash(flash.formatted(12))
+    with flash.mounted(device):
+        life = Life(flash.ROOT, 7, sensors=(WIDE,))
+        life.add(SLOTS * 2 + 1)
+        device.failing = 1
+        equal(life.box.flash("spill"), None)
+        life.check()
+        equal((life.box.dropped["flash"], life.box.stored, len(life.box.old)), (0, SLOTS * 2, 1))
+        equal(device.failing, 0)
+        equal(life.drain(), seqs(7, 1, SLOTS * 2 + 1), "once it writes again:")
+
+
 def test_a_boot_that_ends_on_a_full_flash_notes_what_it_could_not_keep():
     root = flash.folder()
     life = Life(root, 7)

@@ -1,5 +1,6 @@
 """The simulated flash: lib/store.py survives a power cut at every operation on it, and a careless writer does not."""
 
+import errno
 import json
 import types
 
@@ -9,7 +10,7 @@ from firmware import slots
 from firmware.outbox import Outbox
 from lending import load
 from ring import Ring
-from tools.sim.flash import PowerCut, Shelf
+from tools.sim.flash import File, PowerCut, Shelf
 
 
 def shelf_with_store():
@@ -131,3 +132,20 @@ def test_a_spill_on_a_full_flash_ends_and_costs_nothing():
     assert (len(box.old), box.stored, flash.files) == (60, 0, files)
     flash.full, flash.cut_at = False, None
     assert box.flash("spill") and (len(box.old), box.stored) == (0, 60)
+
+
+def test_a_spill_on_a_flash_that_fails_costs_nothing_that_is_stored(monkeypatch):
+    shelf, flash, store = shelf_with_store()
+    box = waiting(shelf, store, 300)
+    box.flash("spill")
+    box.add(0, (300,))
+    write = File.write
+
+    def fails(file, data):
+        if "/q" in file._path:
+            raise OSError(errno.EIO)
+        return write(file, data)
+
+    monkeypatch.setattr(File, "write", fails)
+    assert box.flash("spill") is None
+    assert (box.stored, box.dropped["flash"], len(box.old)) == (300, 0, 1)
