@@ -55,6 +55,9 @@ class Bench:
         self.did.append("reset")
         raise Reset()
 
+    def survived(self, files):
+        self.did.append("survived")
+
     def count(self, files):
         self.did.append("count")
         self.early += 1
@@ -66,7 +69,7 @@ class Bench:
 
     def modules(self):
         """What there is to import."""
-        starts = Module(count=self.count, survived=lambda files: self.did.append("survived"),
+        starts = Module(count=self.count, survived=self.survived,
                         remember=lambda files, error: self.did.append("remembered %s" % type(error).__name__))
         return {
             "machine": Module(reset=self.reset, reset_cause=lambda: self._cause, Pin=Pins(self.pin),
@@ -144,6 +147,17 @@ def test_a_node_that_sleeps_is_known_by_what_it_has_kept_and_sleeps():
     bench = Bench(falls_asleep)
     retained.save(bench.board(), retained.SLEEP, b"kept")
     equal(bench.main(), ["feed", "sleeper", "node: asleep", "survived", "asleep for 5000 ms", (5_000, 33)])
+
+
+def test_flash_that_takes_nothing_keeps_no_node_from_its_sleep():
+    def survived(files):
+        raise OSError(28)
+
+    bench = Bench(falls_asleep)
+    bench.survived = survived
+    retained.save(bench.board(), retained.SLEEP, b"kept")
+    equal(bench.main()[-2:], ["asleep for 5000 ms", (5_000, 33)])
+    assert "28" in bench.did[-3], bench.did
 
 
 def test_a_node_that_fails_is_shown_and_remembered_and_started_again():
