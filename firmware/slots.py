@@ -44,8 +44,7 @@ def resize(box, ring, slots):
     size = _HEAD_BYTES + 4 * width
     if size != box.old.size or slots != box.old.slots:
         old, fresh = box.old, box.fresh
-        box.old = ring(slots, size)
-        box.fresh = ring(_LIVE_SLOTS, size)
+        box.old, box.fresh = ring(slots, size), ring(_LIVE_SLOTS, size)  # both or, where memory is short, neither
         for source in (old, fresh):
             while len(source):
                 box.age(source.pop())

@@ -247,6 +247,25 @@ def test_a_sensor_keeps_its_index_and_its_old_meaning():
     equal([outbox.reading(record, True)[1] for record in outbox.take_batch()[0]], [ONE, THREE])
 
 
+def test_room_that_memory_does_not_have_costs_no_reading():
+    outbox, _ = box()
+    for level in range(5):
+        outbox.add(0, [level])
+    made = []
+
+    def tight(slots, size):
+        if made:
+            raise MemoryError
+        made.append(Ring(slots, size))
+        return made[0]
+
+    with raises(MemoryError):
+        slots.resize(outbox, tight, 512)
+    check(outbox)
+    outbox.begin()
+    equal(drain(outbox), [[1, 2, 3, 4, 5]])
+
+
 def test_there_is_an_end_to_new_sensors():
     outbox, _ = box()
     for number in range(1, 127):
