@@ -103,11 +103,13 @@ class Spool:
             pass
         pieces = ring.views(min(most, len(ring)))
         records = sum([len(piece) for piece in pieces]) // ring.size
+        safe = box.safe
         if not box.flying and not len(box.fresh):  # else something older is elsewhere in RAM
-            box.safe = struct.unpack_from(">I", pieces[-1], len(pieces[-1]) - ring.size)[0]
-        notes = box.safe, self._dropped(), box.base() or 0
+            safe = struct.unpack_from(">I", pieces[-1], len(pieces[-1]) - ring.size)[0]
+        notes = safe, self._dropped(), box.base() or 0
         try:
             writer.append(segments, last, ring.size, box.boot, text, notes, pieces, self._cursor[0])
+            box.safe = safe
             return records
         except OSError as error:  # a flash that fails otherwise takes no more after the oldest have gone
             if error.args[0] != _ENOSPC or not self._shed():

@@ -386,8 +386,10 @@ def test_flash_that_others_fill_makes_room_by_the_oldest_and_no_more():
 def test_a_flash_that_fails_to_write_costs_nothing_that_is_stored():
     life = Life(flash.folder(), 7, sensors=(WIDE,))
     life.add(SLOTS * 2 + 1)  # two segments
+    safe = life.box.safe
     with Refusing(5):  # EIO
         equal(life.box.flash("spill"), None)
+    equal(life.box.safe, safe, "what no flash took is not told as safe:")
     life.check()
     equal((life.box.dropped["flash"], life.box.stored, len(life.box.old)), (0, SLOTS * 2, 1))
     equal(life.drain(), seqs(7, 1, SLOTS * 2 + 1), "once it writes again:")
