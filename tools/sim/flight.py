@@ -107,7 +107,7 @@ def signs(told):
     ("other",)."""
     state, found = "online", []
     for event in told:
-        text = event.text
+        text = event.text.removeprefix("! ")  # which marks a fault
         if text in ("link: joining", "link: connecting", "link: online", "link: down"):
             state = text[6:]
         found.append((event, _sign(text, state)))
