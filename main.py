@@ -23,7 +23,7 @@ def main():
         try:
             lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
         except OSError as error:  # flash that takes nothing must not keep a node from its sleep
-            board.log("start not proved: %s" % error)
+            board.log("! start not proved: %s" % error)
         lend("firmware.start").follow(board, node, ending)
     except Exception as error:  # the last line of defence, which shows it
         sys.print_exception(error)
