@@ -57,7 +57,7 @@ def test_valid_patch_is_applied_reported_and_kept(world):
     assert (desk.reported["revision"], desk.reported["state"], desk.reported["patch"]) == (0, "applied", {})
     report = desk.send({"revision": 1, "patch": {"telemetry": {"diagnostics_s": 2}}}, "applied")
     assert (report["revision"], report["patch"], report["errors"]) == (1, {"telemetry": {"diagnostics_s": 2}}, [])
-    assert report["config"]["telemetry"] == {"interval_s": 1, "qos": 1, "diagnostics_s": 2}
+    assert report["config"]["telemetry"] == {"interval_s": 1, "qos": 1, "diagnostics_s": 2, "log": "off"}
     assert report["config"]["mqtt"]["password"] == "***"
     desk.still_reports()
     assert len(world.proxy.attempts) == 1, "a change of telemetry needs no new connection"
