@@ -210,7 +210,10 @@ def run(world, faults, readings):
     node.start()  # whose info tells of the clean end
     world.auditor.wait_message(node.topic("info"), ONLINE_LIMIT_S, time.monotonic())
     it.wait_idle()
+    leaving = time.monotonic()
     assert node.terminate() == 0
+    # Its goodbye comes after all that it has said: then the auditor, too, has all of it.
+    world.auditor.wait_message(node.topic("status"), ONLINE_LIMIT_S, leaving, lambda one: one.payload == b"offline")
     judge(world, node, it, time.monotonic() - began)
 
 
