@@ -390,16 +390,8 @@ async def test_a_clock_that_has_lost_the_time_delays_nothing():
         equal((len(naps.broker.lines), len(naps.board.syncs)), (before[0] + 1, before[1] + 1))
 
 
-class Steady:
+class Steady(Driver):
     """What `"driver": "steady"` names: gives `board.shows`."""
-
-    quantities = QUANTITIES
-
-    def __init__(self, board, options):
-        self._board = board
-
-    def start(self):
-        return 30
 
     def read(self):
         self._board.measured += 1
