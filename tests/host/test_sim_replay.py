@@ -1,6 +1,7 @@
 """`mote sim --replay`: what a flight recorder tells becomes the faults of a simulated node."""
 
 import json
+import random
 
 import pytest
 
@@ -60,6 +61,39 @@ def test_what_happened_to_a_node_becomes_faults_and_what_it_did_does_not():
         ("sensor-missing", 1783, "air"), ("hang", 2263, None)]
     assert [round(fault.lasts_s) for fault in plan.wanted] == [22, 12, 0, 60, 120]
     assert plan.left == [("config refused: bad", "the recorder keeps no more of it than these words")]
+
+
+LINES = [line[line.index(" ") + 1:] for line in OUTAGE.splitlines()[1:]] + [
+    "link: closed by the other side while connec", "link: no answer in time while online", "outbox: OSError 28"]
+
+
+def any_story(seed):
+    """A recording of 30 events that no node ever told."""
+    rng = random.Random(seed)
+    at_s, told = 0, []
+    for _ in range(30):
+        at_s += rng.choice((0, 0, 1, 2, 15))
+        told.append(flight.Event(at_s, rng.choice(LINES)))
+    return told
+
+
+def test_faults_of_one_kind_never_overlap_whatever_a_node_has_told():
+    for seed in range(300):
+        ends = {}
+        for fault in flight.plan(any_story(seed)).wanted:
+            key = fault.kind, fault.detail if fault.kind == "sensor-missing" else None
+            assert fault.at_s >= ends.get(key, 0), (seed, fault)
+            if fault.lasts_s:
+                ends[key] = fault.at_s + fault.lasts_s + 0.001
+
+
+def test_a_broker_that_hung_up_while_it_came_back_was_down_once():
+    told, _ = flight.events(
+        "10:00:00 link: online\n10:05:00 link: connecting\n10:05:00 link: 111 while connecting\n"
+        "10:05:09 link: connecting\n10:05:02 link: closed by the other side while connec\n10:05:20 link: connecting\n"
+        "10:05:20 link: 111 while connecting\n10:05:30 link: connecting\n10:05:30 link: online\n")
+    verdict, _ = repeat.verdict(told, None, Setup(seed=4))
+    assert verdict["ok"], verdict["violations"]
 
 
 @pytest.mark.parametrize("line, kind", [

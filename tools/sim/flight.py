@@ -19,6 +19,7 @@ _BACK_S = 3_600  # a time of day that goes back by less is a clock that was set,
 _NOTICED_S = 12  # what makes a node give up a silent connection lies so far back
 _CLOCK_S = 25  # the same of a time server
 _EARLY_S = 0.5  # a fault is there before the attempt that it spoils, and gone before the one that succeeds
+_APART_S = 0.001  # between two faults of one kind: rounding must not make them overlap
 _BOOT_S = 2  # from a reset to the first line
 _LINE = re.compile(r"\s*(-|\d\d:\d\d:\d\d) (\S.*)")
 _PAUSE = re.compile(r"link: next attempt in (\d+) ms")
@@ -146,7 +147,7 @@ def plan(told):
             left.append((event.text, fault))
         elif fault:
             wanted.append(fault)
-    return Plan(_joined(wanted), left, told[-1].at_s)
+    return Plan(_apart(_joined(wanted)), left, told[-1].at_s)
 
 
 def _fault(found, index, event, sign):
@@ -207,5 +208,20 @@ def _joined(wanted):
         elif last and last.kind == fault.kind and (outage or fault.at_s <= last.at_s + last.lasts_s + 1):
             result[-1] = last._replace(lasts_s=max(last.lasts_s, fault.at_s + fault.lasts_s - last.at_s))
         else:
+            result.append(fault)
+    return result
+
+
+def _apart(wanted):
+    """Faults of one kind that overlap are one: what has failed cannot begin to, and is not mended twice."""
+    result, open_ones = [], {}  # (kind, whom it meets) -> index in `result` of the latest
+    for fault in wanted:
+        key = fault.kind, fault.kind == "sensor-missing" and fault.detail
+        last = result[open_ones[key]] if key in open_ones else None
+        if last and last.lasts_s and fault.at_s <= last.at_s + last.lasts_s + _APART_S:
+            end_s = max(last.at_s + last.lasts_s, fault.at_s + fault.lasts_s)
+            result[open_ones[key]] = last._replace(lasts_s=end_s - last.at_s)
+        else:
+            open_ones[key] = len(result)
             result.append(fault)
     return result
