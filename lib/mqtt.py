@@ -212,11 +212,13 @@ class Client(Writer):
         What begins in a rest is waited for by that much longer."""
         tokens = self.tokens
         unheard_s = unsent_s = stuck = oldest = behind = 0  # oldest: of the publishes that wait, or the next
-        tick_s = min(_TICK_MS / 1000, self.answer_s, self.keepalive_s / 4 or self.answer_s)
-        rest_s = max(tick_s, min(_REST * tick_s, self.keepalive_s / 4))
-        most = round(self.answer_s / tick_s) + 1  # ticks from the look at which something has first been waited for
-        slept_s = tick_s  # at the beginning for CONNACK
-        while True:
+        slept_s = 0
+        while True:  # all of it anew, as CONNACK of MQTT 5 may demand another keepalive (3.2.2.3.14)
+            tick_s = min(_TICK_MS / 1000, self.answer_s, self.keepalive_s / 4 or self.answer_s)
+            rest_s = max(tick_s, min(_REST * tick_s, self.keepalive_s / 4))
+            most = round(self.answer_s / tick_s) + 1  # ticks from the look at which something is first waited for
+            tick = not slept_s or stuck or self.asking or self.pinged or self.partial  # first for CONNACK
+            slept_s = tick_s if tick else rest_s
             await asyncio.sleep(slept_s)
             unheard_s = 0 if self.received else unheard_s + slept_s
             unsent_s = 0 if self.sent else unsent_s + slept_s
@@ -241,4 +243,3 @@ class Client(Writer):
                 self.append(b"\xc0\x00")  # PINGREQ
                 self.flush()
                 unheard_s, self.pinged = 0, patience
-            slept_s = tick_s if stuck or self.asking or self.pinged or self.partial else rest_s

@@ -272,6 +272,7 @@ class Line(Stream):
         self.messages = []
         self.owed = []
         self.pings = 0
+        self.pinged_ms = []
         self.goodbye = self.closed = False
         self.breaks_at = None  # the write that raises, counted from now
         self._broker = broker
@@ -340,7 +341,7 @@ class Line(Stream):
                 return
             self.hello = _hello(body, self._split)
             if broker.code is not None:
-                self.say(packet(0x20, b"\0", bytes((broker.code,)), self._none()))
+                self.say(packet(0x20, b"\0", bytes((broker.code,)), broker.properties or self._none()))
         elif self.level > broker.newest:
             return  # it does not listen any more
         elif first == 0x82:
@@ -358,6 +359,7 @@ class Line(Stream):
             self._take(first, body)
         elif first == 0xC0:
             self.pings += 1
+            self.pinged_ms.append(self._board.now_ms)
             if broker.pongs:
                 self.say(PINGRESP)
         elif first == 0xE0:
@@ -399,6 +401,7 @@ class Broker:
     def __init__(self):
         self.lines = []
         self.code = 0
+        self.properties = b""  # of MQTT 5's CONNACK, with their length
         self.newest, self.hangs_up = 4, True  # the highest protocol level, and what it does when asked for a higher one
         self.refused, self.refusal = (), 128  # MQTT 5 has more codes of refusal
         self.denies = None  # a topic on which MQTT 5 lets nobody publish

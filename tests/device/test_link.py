@@ -575,6 +575,18 @@ async def test_a_quiet_session_is_kept_alive():
         assert 20 <= rig.line.pings <= 70, rig.line.pings
 
 
+async def test_the_keepalive_that_a_broker_of_mqtt_5_demands_is_kept():
+    for keepalive_s in (2, 3, 5, 20):
+        async with Rig(version=5) as rig:
+            rig.broker.newest = 5
+            rig.broker.properties = b"\x03\x13\0" + bytes((keepalive_s,))
+            await rig.go(MINUTE_MS)
+            times_ms = [0] + rig.line.pinged_ms + [MINUTE_MS]
+            gaps_ms = [after - before for before, after in zip(times_ms, times_ms[1:])]
+            assert max(gaps_ms) <= 1_500 * keepalive_s, (keepalive_s, gaps_ms)  # 3.1.2.10: then the broker may close
+            equal(rig.link.sessions, 1)
+
+
 async def test_a_quiet_session_lets_the_processor_sleep():
     async with Rig() as rig:
         await rig.go(5_000)
