@@ -20,11 +20,7 @@ def main():
         node = lend("firmware.start").chosen(board, lend)
         ending = asyncio.run(node.run())
         board.log("node: " + ending)
-        try:
-            lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
-        except OSError as error:  # flash that takes nothing must not keep a node from its sleep
-            board.log("! start not proved: %s" % error)
-        lend("firmware.start").follow(board, node, ending)
+        lend("firmware.start").follow(board, node, ending, lend)
     except Exception as error:  # the last line of defence, which shows it
         sys.print_exception(error)
         remember(error)

@@ -21,8 +21,12 @@ def chosen(board, fetch):
     return fetch("firmware.sleeper").Node(board, fetch)
 
 
-def follow(board, node, ending):
+def follow(board, node, ending, fetch):
     """Do what follows when a node's `run` has ended so, up to the reset: deep sleep does not return."""
+    try:
+        fetch("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
+    except (OSError, MemoryError) as error:  # flash that takes nothing must not keep a node from its sleep
+        board.log("! start not proved: %s %s" % (type(error).__name__, error))
     if ending == "asleep":
         board.log("asleep for %d ms" % node.rest[0])
         board.deep_sleep(*node.rest)

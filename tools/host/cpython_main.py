@@ -28,7 +28,7 @@ async def live(options, seconds):
         ending = await together(node.run(), _stop(leaving, node), _poll(board))
         options.update(cause="hard", woken_by_pin=False)
         try:
-            follow(board, node, ending)
+            follow(board, node, ending, load)
         except SystemExit:  # deep sleep
             options["cause"] = "deep-sleep"
             if await _left_in_sleep(leaving, options, board):

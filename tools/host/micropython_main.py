@@ -47,8 +47,7 @@ async def live(options):
         ending = await node.run()
     except asyncio.CancelledError:  # by the watch
         ending = await watch
-    lend("firmware.starts").survived(board.files)  # what ends as planned is no boot loop
-    lend("firmware.start").follow(board, node, ending)
+    lend("firmware.start").follow(board, node, ending, lend)
     if ending != "stopped":
         board.reset()
 

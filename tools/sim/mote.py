@@ -80,7 +80,7 @@ class Mote:
         error = task.exception()
         try:
             if error is None:
-                follow(board, self.node, task.result())
+                follow(board, self.node, task.result(), self._fetch)
         except Reset as asleep:
             self._dark_s += asleep.args[1] / 1000
             return "deep-sleep"
