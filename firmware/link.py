@@ -15,7 +15,7 @@ _RESYNC_MS = 86_400_000  # the clock of an ESP32 drifts by some seconds a day
 _RESYNC_SOON_MS = 60_000  # doubled each time: where there is no name server, every attempt blocks for seconds
 _RESYNC_LATE_MS = 3_600_000
 _WIFI_WINDOW_S = 2  # when only our Wi-Fi fell, the fleet is not in step: come back quickly
-_MAX_POSTED = 8
+_MAX_POSTED = 13  # nine of a `report` in a trial at once, behind four lines of the log
 
 _LEGAL = {  # state: what may follow
     "down": ("joining",), "joining": ("connecting", "down"), "connecting": ("online", "down"),

@@ -420,12 +420,12 @@ async def test_what_is_posted_waits_for_a_session_within_bounds():
     async with Rig() as rig:
         rig.board.open_fails = OSError(111)
         await rig.go()
-        for number in range(11):
+        for number in range(16):
             rig.link.post((TOP + "reply", str(number), False, 1))
         equal(rig.link.dropped, 3)
         rig.board.open_fails = None
         await rig.pass_ms(5_000)
-        equal([message.payload for message in rig.line.on(TOP + "reply")], [b"%d" % number for number in range(3, 11)])
+        equal([message.payload for message in rig.line.on(TOP + "reply")], [b"%d" % number for number in range(3, 16)])
         rig.link.post((TOP + "diagnostics", "{}", False, 0))
         await rig.pass_ms(0)
         last = rig.line.messages[-1]

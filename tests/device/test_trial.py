@@ -58,6 +58,19 @@ async def test_what_works_is_kept():
         equal(len(rig.broker.lines), 2, "and nothing comes after:")
 
 
+async def test_a_report_that_is_asked_for_in_a_trial_comes_whole():
+    async with Rig() as rig:
+        await rig.go(3_000)
+        rig.broker.echoes = False
+        await rig.says("config/set", document(1, ELSEWHERE), ms=5_000)
+        sent = await rig.says("command/report")
+        topics = [message.topic for message in sent if "/telemetry/" not in message.topic]
+        equal(sorted(topics), sorted(["homeassistant/device/fake-a1b2c3/config"] + [TOP + word for word in (
+            "config", "diagnostics", "info", "log", "probe", "reply", "status", "update")]))
+        lost = [message.json()["lost"] for message in sent if message.topic == TOP + "diagnostics"]
+        equal((states(rig)[-1], lost), (("trial", 1, None), [{"commands": 0, "messages": 0}]))
+
+
 async def test_a_node_that_does_not_hear_itself_goes_back():
     async with Rig() as rig:
         await rig.go(3_000)

@@ -6,7 +6,7 @@ Nothing of the node is changed by it but who is told of a reading.
 import sys
 
 _MAX_COMMANDS = 8  # what firmware/control.py lets wait
-_MAX_POSTED = 8  # and firmware/link.py
+_MAX_POSTED = 13  # and firmware/link.py
 _MAX_LIVE = 16 + 8 * 8 + 8  # live slots, the window full of batches, one batch in hand
 
 
