@@ -131,7 +131,7 @@ class Life(Mote):
     def stuck(self, mote, text):
         raise AssertionError(text)
 
-    def cut(self, why, dark_s=0):
+    def cut(self, why, dark_s=0, within=False):
         raise AssertionError(why)
 
 

@@ -104,6 +104,18 @@ def has_a_careless_save(self, name):
     return names
 
 
+def has_unreadable_segments(self, name):
+    """A start takes what earlier ones left on flash for rubbish, and sweeps it away."""
+    names = _bound(self, name)
+    if name == "segments":
+        names.Segments.read = _watched("sweeps its flash", names.Segments, "read", sees_nothing)
+    return names
+
+
+def sees_nothing(self, number, skip=0, most=0):
+    return None
+
+
 def forgets_its_key(name):
     """A node with a key obeys whoever comes, signed or not."""
     module = _lend(name)
@@ -190,7 +202,7 @@ def says_offline_too_late(client, topic, payload, retain, qos):
 
 
 def posts_without_a_bound(self, message):
-    self.posted.extend([message] * 3)
+    self.posted.extend([message] * 40)  # more than leaves at once
     self._outbox.waiting.set()
 
 
@@ -215,6 +227,7 @@ BUGS = {
     "believes any time": (("wrong-time",), (sntp, "parse", believes_any_time), (sntp, "choose", chooses_any)),
     "has no checksum": (("false-value",), (sht4x, "crc8", has_no_checksum), (sht3x, "crc8", has_no_checksum)),
     "saves in place": (("config",), (flash.Shelf, "bound", has_a_careless_save)),
+    "sweeps its flash": (("lost",), (flash.Shelf, "bound", has_unreadable_segments)),
     "forgets its key": (("unsigned",), (lending, "lend", forgets_its_key)),
     "obeys kept commands": (("old-command",), (mote.Dialect, "route", obeys_kept_commands)),
     "shows its secrets": (("secret",), (reported, "_redacted", shows_its_secrets)),

@@ -39,6 +39,7 @@ NAMES = {
 _STALE_US = 30_000_000  # a node gives up a connection that answers nothing after 12 s; then its readings are backlog
 _TIME_S = 8  # a crystal of 40 ppm over a day without a time server, whole seconds, the way of the answer
 _STATUS_US = 30_000_000  # from a session's beginning to the word `online`: a slow link, a long birth
+_GOODBYE_US = 10_000_000  # and from its own word `offline` to its end
 _MINUTE_US = 60_000_000
 _ATTEMPTS = 24  # connections in a minute: full jitter from 2 s on, twice over
 _BATCH = 8 * 8  # readings that one broken connection may repeat: the window times a batch of the backlog
@@ -62,6 +63,7 @@ class Invariants(Watcher):
         self.keys = {}  # node -> {dotted key: [value]} that somebody sent
         self.digests = {}
         self.sessions = {}
+        self.words = {}  # node -> the last status that it published itself in its session
         self.configured = None  # called when a node has reported its configuration: configured(node)
         self.halt = None  # called at the first violation of an invariant: halt(its name)
         self.leaving = False  # the run is over, the nodes say goodbye
@@ -118,20 +120,28 @@ class Invariants(Watcher):
                 self.violate("false-value", record.mote.name,
                              f"{sensor} {quantity[0]} {value}, where it is {world(quantity[0])}")
 
-    def cut(self, mote, why):
-        self._memory_lost(mote)
+    def cut(self, mote, why, within=False):
+        if not within:  # else in the middle of whatever it does, with a reading in hand
+            self.look(mote)
+        self._memory_lost(mote, within)
 
     def ended(self, mote, why):
         if why not in ("watchdog", "power-on"):
+            self.look(mote)
             self._memory_lost(mote)
         self._note(mote.name, "end", why)
 
-    def _memory_lost(self, mote):
+    def _memory_lost(self, mote, in_hand=0):
         record = self.records.get(mote.name)
-        if mote.node is not None and record.boot is not None and record.boot == probe.boot(mote.node):
-            self.look(mote)
-            record.ended(probe.counters(mote.node)["queued"] + sum(probe.counters(mote.node)["dropped"].values()))
-            record.boot = None
+        if record.boot is not None and record.boot == probe.boot(mote.node):
+            record.ended(sum(probe.in_memory(mote.node)) + in_hand)
+
+    def drained(self, mote):
+        """All is healed, and nothing waits any more."""
+        record = self.records[mote.name]
+        overdue = record.overdue()
+        if record.qos and overdue > 0:
+            self.violate("lost", mote.name, f"{overdue} readings of earlier boots, which it has not counted as dropped")
 
     def crashed(self, mote, text):
         self.violate("crash", mote.name, text)
@@ -185,17 +195,21 @@ class Invariants(Watcher):
             return
         record.sessions += 1
         self.sessions[name] = session
+        self.words[name] = None
         self._note(name, "session", "")
         if not session.will or session.will[0] != f"mote/{name}/status" or session.will[1:3] != (b"offline", True):
             self.violate("truth", name, f"the will is {session.will}")
         self.place.loop.after_us(_STATUS_US, self._introduced, session)
 
-    def _introduced(self, session):
-        status = self.place.broker.kept.topics.get(f"mote/{session.client_id}/status")
-        peer = session.peer
-        if self.sessions.get(session.client_id) is session and not peer.broker.frozen and peer.heard_lately():
-            if status is None or status[0] != b"online":
-                self.violate("truth", session.client_id, f"connected for 30 s, and its status is {status}")
+    def _introduced(self, session, leaving=False):
+        name, peer = session.client_id, session.peer
+        status = self.place.broker.kept.topics.get(f"mote/{name}/status", (None,))[0]
+        if self.sessions.get(name) is not session or peer.broker.frozen or not peer.heard_lately():
+            return
+        if status == self.words[name] == b"offline" and not leaving:  # it says goodbye
+            self.place.loop.after_us(_GOODBYE_US, self._introduced, session, True)
+        elif status != b"online":
+            self.violate("truth", name, f"connected for 30 s, and its status is {status}")
 
     def closed(self, session, why):
         name = session.client_id
@@ -236,6 +250,7 @@ class Invariants(Watcher):
     def _status(self, record, session, topic, payload, retain):
         if not retain or str(payload, "utf-8") not in _WORDS:
             self.violate("truth", record.mote.name, f"status {payload!r}, retained: {retain}")
+        self.words[record.mote.name] = payload
         self._note(record.mote.name, "status", str(payload, "utf-8"))
 
     def _telemetry(self, record, session, topic, payload, retain):

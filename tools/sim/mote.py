@@ -15,8 +15,8 @@ _TIDY_S = 90  # what a node that lost its power may take until its tasks have en
 
 
 class Mote:
-    """`hardware`: what outlives resets. `watch` is told: began(mote, node, board), cut(mote, why) just before a node
-    ends from outside, ended(mote, why), crashed(mote, text), stuck(mote, text).
+    """`hardware`: what outlives resets. `watch` is told: began(mote, node, board), cut(mote, why, within) just before a
+    node ends from outside, ended(mote, why), crashed(mote, text), stuck(mote, text).
     """
 
     board_of = Board  # what each start gets
@@ -66,9 +66,9 @@ class Mote:
             why = await self._buried(board, task)
         else:
             why = self._ended(board, task)
+        self._watch.ended(self, why)
         self._ending = self.node = self.board = None
         self.hardware.wlan.power_off()
-        self._watch.ended(self, why)
         return {"restart": "soft", "error": "soft", "stopped": "soft"}.get(why, why)
 
     def _fetch(self, name):
@@ -106,11 +106,12 @@ class Mote:
             task.exception()  # it has no more than this to say
         return why
 
-    def cut(self, why, dark_s=0):
-        """End the node now, from outside: "power-on" (the power goes) or "watchdog"; it is dark for so long."""
+    def cut(self, why, dark_s=0, within=False):
+        """End the node now, from outside: "power-on" (the power goes) or "watchdog"; it is dark for so long. `within`:
+        in the middle of an operation on flash."""
         if self._ending is None or self._ending.done():
             return
-        self._watch.cut(self, why)
+        self._watch.cut(self, why, within)
         self.board.die()
         self.hardware.flash.dead = True
         if why == "power-on":
@@ -125,7 +126,7 @@ class Mote:
         self.cut(why)
 
     def _cut_by_flash(self):
-        self.cut("power-on", self.off_s)
+        self.cut("power-on", self.off_s, within=True)
 
     def stop(self):
         """Ask the node to leave for good."""

@@ -34,6 +34,18 @@ def counters(node):
             "dropped": outbox.dropped}
 
 
+def inherited(node):
+    """How many readings of earlier boots (wait on flash, have been dropped in this boot)."""
+    told = node._outbox.inherited
+    return told["queued"], told["dropped"]
+
+
+def in_memory(node):
+    """How many readings would not outlive a power cut, and how many of this boot or an earlier one were dropped."""
+    outbox = node._outbox
+    return outbox.queued - outbox.stored, sum(outbox.dropped.values()) + outbox.inherited["dropped"]
+
+
 def sensor(node, index):
     """(name, quantities) of the sensor with this index."""
     return node._outbox.sensors[index]

@@ -19,8 +19,6 @@ class Boot:
         self.due = {}  # seq -> (true time in us, sensor, values), taken and not arrived
         self.arrived = Ranges()
         self.duplicates = 0
-        self.lost = 0  # in memory when the power went or the node began anew: these need not arrive
-        self.lived = True
 
 
 class Record:
@@ -32,6 +30,7 @@ class Record:
         self.boots = {}
         self.boot = None
         self.sessions = 0
+        self.excused = 0  # readings of earlier boots that need not arrive: in memory at its end, or dropped and counted
         self.readings = self.delivered = 0  # taken; arrived, each once
         self.recent = {}
 
@@ -45,11 +44,21 @@ class Record:
         self.readings += 1
         self.boots[self.boot].due[seq] = (time_us, sensor, values)
 
-    def ended(self, queued):
-        """The node's memory is gone, with `queued` readings that may or may not be on its flash."""
-        boot = self.boots[self.boot]
-        boot.lost += queued
-        boot.lived = False
+    def ended(self, excused):
+        """The node's memory is gone. Of the readings that have not arrived `excused` need not: they were in it, or the
+        node has counted them as dropped."""
+        self.excused += excused
+        self.boot = None
+
+    def overdue(self):
+        """How many readings of earlier boots should have arrived by now, all being drained. Asks once: these are
+        forgotten, and whichever arrives later is a ghost."""
+        past = [boot for number, boot in self.boots.items() if number != self.boot]
+        overdue = sum(len(boot.due) for boot in past) - self.excused
+        for boot in past:
+            boot.due = {}
+        self.excused = 0
+        return overdue
 
     def arrive(self, boot, seq):
         """(true time in us, sensor, values, whether it came before) of a reading that arrived; the first three None

@@ -184,8 +184,11 @@ class Run:
         if session is None or session.inflight or session.queue:
             self.watch.violate("online", mote.name, "no session, or it acknowledges nothing")
         queued = probe.counters(mote.node)["queued"]
-        if queued > 2:  # a reading that was taken just now
-            self.watch.violate("drained", mote.name, f"{queued} readings wait")
+        inherited, _ = probe.inherited(mote.node)
+        if queued > 2 or inherited:  # two: readings that were taken just now
+            self.watch.violate("drained", mote.name, f"{queued} readings wait, {inherited} of earlier boots")
+        else:
+            self.watch.drained(mote)
         if revision is not None and self.watch.reported.get(mote.name, (0,))[0] != revision:
             self.watch.violate("settled", mote.name,
                                f"revision {revision} was sent, {self.watch.reported.get(mote.name)} is reported")
