@@ -1,8 +1,8 @@
 """Many shipped nodes in one process, in real time, against a real broker: what `mote fleet` starts, once per process.
 
-`python -m tools.sim.fleet OPTIONS` (JSON: first, count, interval_s, spread_s, host, port, user, base, qos) runs until
-SIGTERM, then lets every node leave, and prints a line of JSON: what each of them counted. The broker's password is in
-MOTE_PASSWORD.
+`python -m tools.sim.fleet OPTIONS` (JSON: first, count, interval_s, spread_s, host, port, user, base, qos) says
+`running`, runs until SIGTERM, then lets every node leave, and prints a line of JSON: what each of them counted. The
+broker's password is in MOTE_PASSWORD.
 """
 
 import asyncio
@@ -75,6 +75,7 @@ class Worker:
         first, count = self._options["first"], self._options["count"]
         lives = [asyncio.create_task(self._live(number, index * self._options["spread_s"] / count))
                  for index, number in enumerate(range(first, first + count))]
+        print("running", flush=True)
         await self._leaving.wait()
         await asyncio.wait(lives, timeout=_GRACE_S)
         for life in lives:

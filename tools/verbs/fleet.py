@@ -17,6 +17,7 @@ EXAMPLE = "mote fleet --nodes 1000 --interval-s 1 --seconds 60 --broker localhos
 _SPREAD_S = 10  # over which the nodes start
 _SETTLE_S = 15  # at most, for what is on its way when the nodes have left
 _END_S = 40  # for everybody's goodbye
+_START_S = 60  # for a process until its nodes begin
 _SAY_S = 5
 
 
@@ -62,7 +63,9 @@ def _fleet(args, target, link, ledger, began):
     workers = [_start(args, target, index) for index in range(args.processes)]
     answers = [_Answer(worker) for worker in workers]
     try:
-        _listen(args, link, ledger, began, workers)
+        for answer in answers:
+            answer.running.wait(_START_S)
+        _listen(args, link, ledger, time.monotonic(), workers)
     except KeyboardInterrupt:
         _say("leaving")
     for worker in workers:
@@ -76,7 +79,7 @@ def _fleet(args, target, link, ledger, began):
     for answer in answers:
         counted.update(answer.counted())
     until = time.monotonic() + _SETTLE_S
-    while time.monotonic() < until and _missing(ledger.report(), counted):
+    while time.monotonic() < until and not _settled(ledger.report(), counted):
         _take(link, ledger, 0.5, began)
     return counted
 
@@ -88,10 +91,13 @@ class _Answer(threading.Thread):
         super().__init__(daemon=True)
         self._worker = worker
         self._text = ""
+        self.running = threading.Event()  # its nodes have begun, or it has failed
         self.start()
 
     def run(self):
-        self._text = self._worker.stdout.read()
+        self._text = self._worker.stdout.readline()
+        self.running.set()
+        self._text += self._worker.stdout.read()
 
     def counted(self):
         self.join(1)
@@ -134,6 +140,12 @@ def _missing(report, counted):
     return sum(max(0, acknowledged - (report["nodes"].get(name, {}).get("received", 0)
                                       - report["nodes"].get(name, {}).get("duplicates", 0)))
                for name, (_, acknowledged, _, _) in counted.items())
+
+
+def _settled(report, counted):
+    """Whether everything that the nodes said last has been heard."""
+    words = [report["nodes"].get(name, {}).get("status") for name in counted]
+    return not _missing(report, counted) and all(word == "offline" for word in words)
 
 
 def judge(args, report, counted, overflow):
