@@ -16,7 +16,7 @@ from tools import errors
 from tools.board import ports
 
 _HEAR_S = 3  # from Ctrl-C to the prompt: a collection or a write to flash may come before
-_ENTER_S = 6  # from there to the raw prompt, through a soft reset
+_ENTER_S = 12  # from there to the raw prompt, through a soft reset and boot.py
 _START_S = 15  # reset, ROM, MicroPython, file system; boot.py looks a second for the boot button
 _INTERRUPT_S = 0.05
 _QUIET_S = 0.3
