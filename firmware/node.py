@@ -73,27 +73,14 @@ class Node:
         """Build what follows from the configuration: drivers, room in the outbox, the dialect."""
         config = self._settings.effective
         self._board.i2c_pins = config["board"]["scl_pin"], config["board"]["sda_pin"]
-        sensors, drivers, kept, slots = [], [], self._drivers, self._fetch("firmware.slots")
-        self._drivers = {}
-        for name in sorted(config["sensors"]):
-            options = config["sensors"][name]
-            try:
-                before, driver = kept.get(name, (None, None))
-                if before != options:  # else it keeps its counts and its calibration
-                    driver = slots.driver(load, self._board, options, self._fetch, self._uptime.ms)
-                self._drivers[name] = options, driver
-                index = slots.declare(self._outbox, name, driver.quantities, options.get("keep") or "all")
-            except (ImportError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-                self._board.log("! sensor %s: %s %s" % (name, type(error).__name__, error))
-                continue
-            interval_s = options.get("interval_s") or config["telemetry"]["interval_s"]
-            drivers.append((driver, index, interval_s))
-            sensors.append((name, driver.quantities, slots.silence_s(options, interval_s)))
+        slots = self._fetch("firmware.slots")
+        self._drivers, rhythms, sensors = slots.fill(
+            load, self._board, config, self._outbox, self._drivers, self._fetch, self._uptime.ms)
         self._diagnostics_ms = 0  # their period may be another
         self._proof_ms = self._uptime.ms() + _PROOF_MS
         self._outbox.rules = config["outbox"]
         slots.resize(self._outbox, Ring, config["outbox"]["ram_readings"])
-        self._sampler.build(drivers, self._uptime.ms())
+        self._sampler.build(rhythms, self._uptime.ms())
         self._dialect = load("firmware.dialects.mote").Dialect(config, self._about(), sensors)
         self._link.build(config, self._dialect)
 
@@ -132,16 +119,11 @@ class Node:
             effect = payload = None
             self._board.log("! config: not enough memory")
             self._settings.report = "rejected", "not enough memory", ()
-        if effect:
-            self._build()
-            if effect == "restart":
-                return self._restart(None)
-            if self._settings.trial:
-                self._try_out()
-        if effect == "live":
-            self._report(None)
+        if effect == "restart":
+            self._restart(None)
         elif effect:
-            self._link.reconnect()
+            if self._rebuilt():
+                self._report(None) if effect == "live" else self._link.reconnect()
         elif self._link.state == "online":  # else the next birth tells, and nothing older
             self._tell()
 
@@ -158,22 +140,38 @@ class Node:
     def _reported(self):
         return self._dialect.report(self._fetch, self._board, self._settings)
 
+    def _rebuilt(self):
+        """Build anew, and begin a trial. Where memory is short a new start has room; what was on trial goes back."""
+        try:
+            self._build()
+            if self._settings.trial:
+                self._try_out()
+            return True
+        except MemoryError:
+            self._board.log("! config: not enough memory to follow it")
+        if not self._settings.trial or self._settled(False, "not enough memory"):
+            self._restart(None)
+
     def _try_out(self):
         self._trial = self._fetch("firmware.tryout").Tryout(
             self._settings, self._link, self._uptime.ms(), self._board.random())
 
     def _judge(self):
         """The trial is over: keep what has proved itself, or go back."""
-        good, fault, self._trial = self._trial.good(), self._trial.fault(), None
+        good, fault = self._trial.good(), self._trial.fault()
+        if self._settled(good, fault):
+            if good:
+                self._tell()
+            elif self._rebuilt():
+                self._link.reconnect()
+
+    def _settled(self, good, fault):
+        self._trial = None
         try:
             self._change("settle", good, fault)
+            return True
         except MemoryError:  # at the start there is room: it then goes back, or has been kept
-            return self._restart(None)
-        if good:
-            self._tell()
-        else:
-            self._build()
-            self._link.reconnect()
+            self._restart(None)
 
     def _reply(self, fields):
         self._link.post(self._dialect.reply(fields))

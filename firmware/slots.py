@@ -6,6 +6,29 @@ _SENSORS = 127  # their index has seven bits
 _HEARTBEAT_S = 600  # as firmware/quiet.py has it
 
 
+def fill(load, board, config, box, before, fetch, clock):
+    """Drivers for all sensors, and places for their readings in the Outbox `box`; a sensor that cannot have them is
+    logged. Returns the drivers as {name: (options, driver)}, of `before`, such a dict, those whose options are still
+    the same: they keep their counts and their calibration; (driver, index, interval in s) of each; and (name,
+    quantities, longest silence in s). `load` is for the code of drivers, which stays."""
+    drivers, rhythms, announced = {}, [], []
+    for name in sorted(config["sensors"]):
+        options = config["sensors"][name]
+        try:
+            same, found = before.get(name, (None, None))
+            if same != options:
+                found = driver(load, board, options, fetch, clock)
+            drivers[name] = options, found
+            index = declare(box, name, found.quantities, options.get("keep") or "all")
+        except (ImportError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            board.log("! sensor %s: %s %s" % (name, type(error).__name__, error))
+            continue
+        interval_s = options.get("interval_s") or config["telemetry"]["interval_s"]
+        rhythms.append((found, index, interval_s))
+        announced.append((name, found.quantities, silence_s(options, interval_s)))
+    return drivers, rhythms, announced
+
+
 def driver(load, board, options, fetch, clock):
     """The driver that the options name, behind a firmware.quiet.Quiet when they have a deadband. Raises what comes of
     a driver that is not there, or does not take its options."""

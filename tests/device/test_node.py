@@ -611,6 +611,62 @@ async def test_a_document_for_which_there_is_no_memory_is_reported_as_refused():
         equal((await rig.desire(1, {}))["state"], "applied")
 
 
+class Cramped:
+    """Loads everything, but firmware.slots only while there is `room`, as when what it builds does not fit."""
+
+    def __init__(self):
+        self.room = True
+
+    def __call__(self, name):
+        if name == "firmware.slots" and not self.room:
+            raise MemoryError
+        return load(name)
+
+
+async def test_a_change_that_finds_no_memory_to_be_built_is_followed_after_a_restart():
+    fetch = Cramped()
+    async with Rig(fetch=fetch) as rig:
+        await rig.go(3_000)
+        fetch.room = False
+        await rig.says("config/set", b'{"revision": 1, "patch": {"telemetry": {"interval_s": 7}}}', ms=15_000)
+        equal(rig.ended, True)
+        equal(rig.result, "restart")
+        assert "! config: not enough memory to follow it" in rig.board.said, rig.board.said
+        equal(rig.line.on(TOP + "status")[-1].payload, b"offline", "a proper goodbye:")
+    async with Rig(board=again(rig)) as second:
+        await second.go(3_000)
+        report = second.line.on(TOP + "config")[-1].json()
+        equal((report["state"], report["revision"], report["config"]["telemetry"]["interval_s"]), ("applied", 1, 7))
+
+
+async def test_a_trial_that_finds_no_memory_to_be_built_goes_back_and_says_why():
+    fetch = Cramped()
+    async with Rig(fetch=fetch) as rig:
+        await rig.go(3_000)
+        fetch.room = False
+        await rig.says("config/set", b'{"revision": 1, "patch": {"outbox": {"ram_readings": 500}}}', ms=15_000)
+        equal((rig.ended, rig.result), (True, "restart"))
+    async with Rig(board=again(rig)) as second:
+        await second.go(3_000)
+        report = second.line.on(TOP + "config")[-1].json()
+        equal((report["state"], report["revision"], report["reason"]), ("rolled-back", 1, "not enough memory"))
+        equal((report["patch"], report["config"]["outbox"]["ram_readings"]), ({}, 64))
+
+
+async def test_a_trial_that_cannot_be_left_for_lack_of_memory_ends_in_a_restart():
+    fetch = Cramped()
+    async with Rig(fetch=fetch) as rig:
+        await rig.go(3_000)
+        await rig.says("config/set", b'{"revision": 1, "patch": {"mqtt": {"host": "elsewhere.test"}}}', ms=1_000)
+        fetch.room = False
+        await rig.pass_ms(140_000)
+        equal((rig.ended, rig.result), (True, "restart"))
+    async with Rig(board=again(rig)) as second:
+        await second.go(3_000)
+        report = second.line.on(TOP + "config")[-1].json()
+        equal((report["state"], report["config"]["mqtt"]["host"]), ("rolled-back", "broker.test"))
+
+
 async def test_without_memory_for_a_document_and_for_the_report_the_node_lives_on():
     short = []
 
