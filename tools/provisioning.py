@@ -105,7 +105,8 @@ def fleet(path, base, kept=lambda node: None):
         document = patching.changed(base, cells)
         node = document.get("node", {}).get("id")
         if not isinstance(node, str) or not topics.is_node_id(node):
-            problems.append(f"  line {number}: id {node!r} is not 1 to 23 of a-z, 0-9, _ and -")
+            problems.append(f"  line {number}: id {node!r} is not 1 to 23 of a-z, 0-9, _ and -, "
+                            "neither `all` nor `group`")
             continue
         if node in documents:
             problems.append(f"  line {number}: id {node} was there before")

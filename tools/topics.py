@@ -37,6 +37,17 @@ def node_id(text):
     return text
 
 
+def group(text):
+    """The text, when it can be the name of a group. Raises UserError."""
+    if re.fullmatch(r"[a-z0-9_-]{1,64}", text) is None:
+        raise errors.UserError(f"{text!r} is no group: 1 to 64 of a-z, 0-9, _ and -, as in node.groups")
+    if text in ("all", "group"):
+        raise errors.UserError(
+            f"no group is called {text!r}, as topics give that word another meaning: put the nodes into a group of "
+            "their own, as in `mote config set NODE 'node.groups=[\"everywhere\"]'`, and name that")
+    return text
+
+
 def decode(payload):
     """The value of a JSON payload. Raises ValueError, also for the Infinity and NaN that Python lets pass."""
     try:

@@ -268,6 +268,17 @@ def test_usage_errors(config, node, argv):
     assert stderr
 
 
+@pytest.mark.parametrize("group, reason", [
+    ("all", "topics give that word another meaning"), ("group", "topics give that word another meaning"),
+    ("", "as in node.groups"), ("My Lab", "as in node.groups"), ("lab/+", "as in node.groups"),
+    ("g" * 65, "as in node.groups")])
+def test_a_group_that_no_node_can_have_is_refused_with_the_reason(config, group, reason):
+    for action in (("set", "--group", group, "telemetry.interval_s=10"), ("unset", "--group", group, "telemetry")):
+        status, stdout, stderr = config(*action)
+        assert (status, stdout) == (errors.USAGE, "")
+        assert reason in stderr, stderr
+
+
 def test_nobody_of_that_name_or_group(config, monkeypatch):
     monkeypatch.setattr(verb, "_READ_S", 0.2)
     monkeypatch.setattr(verb, "_QUIET_S", 0.2)

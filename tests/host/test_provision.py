@@ -85,7 +85,9 @@ def test_a_second_run_keeps_the_passwords_and_other_users(provision, fleet, tmp_
     ("id,telemetry.intervall_s\na,1\n", "did you mean telemetry.interval_s?"),
     ("id,telemetry.interval_s\na,0\nb,x\nb,5\nALL,5\n", "has 4 mistake"),
     ("id\n", "has no nodes"),
-], ids=["no id", "unknown column", "every mistake", "empty"])
+    ("id\nall\n", "neither `all` nor `group`"),
+    ("id,groups\na,all\n", "neither `all` nor `group`"),
+], ids=["no id", "unknown column", "every mistake", "empty", "a reserved id", "a reserved group"])
 def test_mistakes_in_a_fleet_are_told_at_once_and_nothing_is_written(provision, fleet, tmp_path, text, says):
     status, _, said = provision("--fleet", fleet(text), "--out", tmp_path / "out", "--acl", tmp_path / "acl")
     assert status != errors.DONE and says in said, said

@@ -154,14 +154,16 @@ def _private(path, flags):
 def change(args):
     """set and unset: node by node, until one does not do it. The status is that of the first failure."""
     status = errors.DONE
-    node, words = (None, args.word) if args.group else (topics.node_id(args.word[0]), args.word[1:])
+    grouped = args.group is not None
+    node, words = (None, args.word) if grouped else (topics.node_id(args.word[0]), args.word[1:])
+    group = topics.group(args.group) if grouped else None
     if not words:
         raise errors.UserError(f"nothing to {args.action}: see `mote config {args.action} --help`")
     edit = _edit(args.action, words)
     target = connection.target(args)
     moved = _moved(target.base, node or "+", words)
     with connection.Connection(target, topics.filters(target.base, _KINDS, node or "+") + [moved]) as link:
-        reports = _reports_of_group(link, args.group) if args.group else {node: _await_report(link, node)}
+        reports = _reports_of_group(link, group) if grouped else {node: _await_report(link, node)}
         for count, (name, report) in enumerate(reports.items(), 1):
             report = _with_pending(target, name, report)
             outcome = _change_one(args, link, name, report, edit(report.get("patch") or {}), moved.replace("+", name))
