@@ -18,7 +18,8 @@ class Driver:
         return 190
 
     def read(self):
-        """(lx,)"""
+        """(lx,). A chip whose supply fails while it measures says 0, as in the dark: it has nothing that tells them
+        apart."""
         raw = bytearray(2)
         self._i2c.readfrom_into(self._address, raw)
         return ((raw[0] << 8 | raw[1]) / 1.2,)

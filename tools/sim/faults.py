@@ -9,6 +9,8 @@ from collections import namedtuple
 
 from tools.sim import operator
 
+_BLOCK_BYTES = 9  # of a DS18B20's scratchpad, with its checksum
+
 Kind = namedtuple("Kind", "scope per_day shortest_s longest_s begin")
 Fault = namedtuple("Fault", "number kind node at_s lasts_s chance")
 
@@ -193,7 +195,8 @@ def _chips(fault):
 
 
 def _chip_flips(run, mote, chance):
-    """Now and then a bit of what a chip with a checksum says is another one on the wire."""
+    """Now and then a bit of what a chip with a checksum says is another one on the wire: one in a block, as of four the
+    checksum of a DS18B20 may be right by chance."""
     rng = random.Random(chance)
     undo = []
     for chip in mote.hardware.buses.chips.values():
@@ -218,15 +221,25 @@ def _flipping(chip, rng):
 
         chip.measure = noisy
         return lambda: delattr(chip, "measure")
-    read = chip.read
-    chip.read = (lambda size: flipped(read(size))) if chip.BUS == "i2c" else (
-        lambda: flipped(bytes((read(),)))[0] if rng.random() < 0.2 else read())
+    read, quiet = chip.read, 0  # bytes that stay as they are
+
+    def noisy_byte():
+        nonlocal quiet
+        byte, quiet = read(), quiet - 1
+        if quiet >= 0 or rng.random() >= 0.2:
+            return byte
+        quiet = _BLOCK_BYTES
+        return flipped(bytes((byte,)))[0]
+
+    chip.read = (lambda size: flipped(read(size))) if chip.BUS == "i2c" else noisy_byte
     return lambda: delattr(chip, "read")
 
 
 def _chip_browns_out(run, mote, chance):
+    """A BH1750 that measures is spared: it would answer 0, and nothing that it says tells that from the dark."""
     for chip in mote.hardware.buses.chips.values():
-        getattr(chip, "power_on", int)()
+        if not getattr(chip, "measuring", bool)():
+            getattr(chip, "power_on", int)()
 
 
 KINDS = {

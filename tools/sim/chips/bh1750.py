@@ -20,6 +20,11 @@ class Chip:
         self._ready_ms = None
         self._raw = 0
 
+    def measuring(self):
+        """Whether a measurement is under way."""
+        self._settle()
+        return self._ready_ms is not None
+
     def write(self, data):
         """One command of one byte: power down, power on, reset, or measure once."""
         assert len(data) == 1 and data[0] in (0x00, 0x01, 0x07, 0x20), "bh1750: unknown command %r" % (data,)
