@@ -32,6 +32,15 @@ def test_a_reading_that_nobody_got_is_missing():
     assert not fleet.judge(args, {"nodes": {"f00000": heard, "f00001": heard}}, counted, 7)["ok"], "the audit was slow"
 
 
+def test_all_is_heard_when_every_reading_and_every_goodbye_has_come():
+    counted = {"f00000": [5, 5, 0, 0]}
+    heard = {"received": 5, "duplicates": 0, "status": "offline"}
+    assert fleet._settled({"nodes": {"f00000": heard}}, counted)
+    for late in ({**heard, "status": "online"}, {**heard, "received": 4}):
+        assert not fleet._settled({"nodes": {"f00000": late}}, counted), late
+    assert not fleet._settled({"nodes": {}}, counted)
+
+
 @pytest.mark.parametrize("wrong", [("--nodes", "0"), ("--interval-s", "x"), ("--qos", "2")])
 def test_what_cannot_be_is_a_usage_error(wrong):
     with pytest.raises(SystemExit) as caught:

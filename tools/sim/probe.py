@@ -35,9 +35,8 @@ def counters(node):
 
 
 def inherited(node):
-    """How many readings of earlier boots (wait on flash, have been dropped in this boot)."""
-    told = node._outbox.inherited
-    return told["queued"], told["dropped"]
+    """How many readings of earlier boots wait on flash."""
+    return node._outbox.inherited["queued"]
 
 
 def in_memory(node):

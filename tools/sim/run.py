@@ -184,7 +184,7 @@ class Run:
         if session is None or session.inflight or session.queue:
             self.watch.violate("online", mote.name, "no session, or it acknowledges nothing")
         queued = probe.counters(mote.node)["queued"]
-        inherited, _ = probe.inherited(mote.node)
+        inherited = probe.inherited(mote.node)
         if queued > 2 or inherited:  # two: readings that were taken just now
             self.watch.violate("drained", mote.name, f"{queued} readings wait, {inherited} of earlier boots")
         else:

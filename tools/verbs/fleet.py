@@ -63,9 +63,10 @@ def _fleet(args, target, link, ledger, began):
     workers = [_start(args, target, index) for index in range(args.processes)]
     answers = [_Answer(worker) for worker in workers]
     try:
-        for answer in answers:
-            answer.running.wait(_START_S)
-        _listen(args, link, ledger, time.monotonic(), workers)
+        until = time.monotonic() + _START_S
+        while not all(answer.running.is_set() for answer in answers) and time.monotonic() < until:
+            _take(link, ledger, 0.1, began)
+        _listen(args, link, ledger, began, workers)
     except KeyboardInterrupt:
         _say("leaving")
     for worker in workers:
@@ -117,8 +118,9 @@ def _start(args, target, index):
 
 
 def _listen(args, link, ledger, began, workers):
-    said, before = time.monotonic(), 0
-    while args.seconds is None or time.monotonic() - began < args.seconds:
+    start = said = time.monotonic()
+    before = 0
+    while args.seconds is None or time.monotonic() - start < args.seconds:
         _take(link, ledger, 0.5, began)
         now = time.monotonic()
         if now - said >= _SAY_S:
